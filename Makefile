@@ -16,11 +16,11 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test test-long test-all check lint format derive docs figures bench lock clean distclean
+.PHONY: help venv test test-long test-all check lint format derive docs finite-batches figures bench lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=python3.12 (the interpreter for a new environment), VENV=dir (default .venv)"
 
 # ---------------------------------------------------------------------------------------------- environment
@@ -75,6 +75,9 @@ docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) -m derivations.report
 	$(PY) tools/architecture.py
 
+finite-batches: $(STAMP) ## train networks in all settings of docs/finite_batches_table.md, and write this page (an hour)
+	$(PY) tools/finite_batches.py
+
 # ---------------------------------------------------------------------------------------------------- speed
 
 bench: $(BENCH_STAMP) ## measure speed beside other libraries, and write docs/benchmarks.md (half an hour)
@@ -88,11 +91,12 @@ $(BENCH_STAMP): $(STAMP)
 # -------------------------------------------------------------------------------------------------- figures
 
 # Every module of figures/ is a figure, but these. For one figure alone: make build/figures/NAME.png
-NOT_FIGURES := __init__ __main__ style gallery captions statistics deep_networks
+NOT_FIGURES := __init__ __main__ style gallery captions statistics agreement deep_networks
 FIRST := fig2_eigenvalues  # the picture of the README, drawn before the others
 FIGURES := $(filter-out $(NOT_FIGURES),$(sort $(basename $(notdir $(wildcard figures/*.py)))))
 FIGURES := $(FIRST) $(filter-out $(FIRST),$(FIGURES))
-SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/deep_networks.py) \
+SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/agreement.py \
+	figures/deep_networks.py) \
 	$(sort $(shell find dynamics -name '*.py' 2>/dev/null))
 
 ifeq ($(filter-out 0 no,$(FULL)),)

@@ -2,9 +2,9 @@
 
 import pkgutil
 
-HELPERS = ("style", "captions", "statistics", "gallery", "deep_networks", "__main__")
+HELPERS = ("style", "captions", "statistics", "agreement", "gallery", "deep_networks", "__main__")
 
 
 def names() -> list[str]:
-    """Return the names of all figures: every module of this package except the helpers."""
+    """Return the names of all figures: every module of this package that is not in HELPERS."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in HELPERS)

@@ -24,7 +24,7 @@ class _Command(click.Command):
 @click.option(
     "--full",
     is_flag=True,
-    help="Compute at the full size of the paper. The longest figure then takes hours instead of a minute.",
+    help="Compute at the size of Halvagal et al. (2023). The longest figure then takes hours instead of a minute.",
 )
 def main(name: str | None, out: Path, full: bool) -> None:
     """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""

@@ -1,9 +1,9 @@
 """Learned predictors with and without an averaged target: how many modes remain, and which networks collapse.
 
-The figure shows how four settings change the number of modes that remain: an exponential average as target, the
-learning rate of the predictor, weight decay, and batch norm. It shows these effects in deep networks and in the linear
-theory of a learned predictor. Earlier studies of these settings are Grill et al. (2020), Chen and He (2021), and Tian
-et al. (2021).
+Four settings are varied: the target (the encoder itself or an exponential average of the encoder), the learning rate of
+the predictor, weight decay, and batch norm. The figure shows how each setting changes the number of modes that remain
+in deep networks. It also shows the linear theory of a learned predictor, which has no batch norm. Earlier studies of
+these settings are Grill et al. (2020), Chen and He (2021), and Tian et al. (2021).
 """
 
 from typing import Any, NamedTuple
@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import listing, table
-from figures.statistics import Interval, mean_of, ratio_of
+from figures.captions import listing, percent, table
+from figures.statistics import CONFIDENCE, Interval, mean_of, ratio_of
 
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the learning rate of the encoder
 DECAYS = (1e-4, 2e-2)  # weight decays
@@ -30,9 +30,10 @@ VANISHED = 1e-6  # in theory, a representation vanishes if the sum of s falls be
 
 
 class Curve(NamedTuple):
-    """Participation ratios, and spreads of the representations, of S seeds at R learning rates of the predictor.
+    """Final participation ratio and spread of representations, for S seeds and R learning rates of the predictor.
 
-    A ratio is nan for a network that diverges, and in theory for a representation that vanishes.
+    The participation ratio is nan for a network that diverges. In the linear theory it is nan for a representation that
+    vanishes, and the spread is not computed (nan).
     """
 
     ratios: np.ndarray  # (S, R)
@@ -40,12 +41,12 @@ class Curve(NamedTuple):
 
     @property
     def collapsed(self) -> np.ndarray:
-        """True for networks that keep only one mode, False also for networks that diverge; shape (S, R)."""
+        """Array (S, R): True for networks that keep only one mode; False for others and for networks that diverge."""
         return self.ratios < COLLAPSED
 
     @property
     def diverged(self) -> np.ndarray:
-        """True for networks that diverge; shape (S, R)."""
+        """Array (S, R): True for networks that diverge."""
         return np.isnan(self.ratios)
 
 
@@ -53,7 +54,7 @@ Key = tuple[str, str, str, float]  # column, loss, target, weight decay
 
 
 def compute(full: bool) -> dict[Key, Curve]:
-    """Return the curves of the figure, in a dictionary with keys (column, loss, target, weight decay)."""
+    """Return the curves of the figure; the key of a curve is (column, loss, target, weight decay), see COLUMNS."""
     curves: dict[Key, Curve] = {}
     for loss in style.LOSSES:
         for target in deep.TARGETS:
@@ -87,11 +88,12 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 
 
 def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
-    """Return the curve of the descent map that starts from the initial spectra (S, M) of the networks.
+    """Return the curve of the linear theory, computed with the descent map.
 
-    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map is computed from the
-    initial spectrum of every seed, because one spectrum would not be enough: some participation ratios change by ten
-    percent if the initial spectrum changes by 1e-12.
+    starts: initial eigenvalues (S, M) of the networks of S seeds; the descent map starts from each of these spectra.
+    One spectrum for all seeds would not be enough, because some participation ratios change by ten percent if the
+    initial eigenvalues change by 1e-12. For the cosine loss, the descent map is computed in the mean-field
+    approximation, which is fast even if the eigenvalues approach zero.
     """
     pairs = len(starts), len(RATES)
     model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
@@ -112,7 +114,7 @@ def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
-    """Draw participation ratios, with one loss in each row.
+    """Draw final participation ratios against the learning rate of the predictor, with one loss in each row.
 
     The columns are the theory, networks with batch norm, and networks without batch norm.
     """
@@ -137,7 +139,7 @@ def draw(data: dict[Key, Curve]) -> Figure:
 
 
 def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the standard error over seeds (the first axis); networks that diverge are left out."""
+    """Return the mean and the standard error over seeds (the first axis); ratios that are nan are left out."""
     counted = (~np.isnan(ratios)).sum(axis=0)
     mean = np.nansum(ratios, axis=0) / np.where(counted, counted, np.nan)
     squares = np.nansum((ratios - mean) ** 2, axis=0)
@@ -145,26 +147,27 @@ def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
-    """Return all participation ratios of a column of the figure (see COLUMNS) and a loss.
+    """Return all participation ratios in one column of the figure, for one loss.
 
-    The axes of the result are seeds, targets, weight decays, and learning rates of the predictor.
+    column: a name in COLUMNS. The axes of the result are seed, target, weight decay, and learning rate of the
+    predictor.
     """
     curves = [[data[column, loss, target, decay].ratios for decay in DECAYS] for target in deep.TARGETS]
     return np.moveaxis(np.array(curves), 2, 0)
 
 
 def factor(ratios: np.ndarray, reference: np.ndarray) -> Interval:
-    """Return the participation ratio of networks divided by that of reference networks, with an interval over seeds.
+    """Return the factor between two arrays of participation ratios, with an interval over seeds.
 
-    The quotient is averaged geometrically over all pairs of networks (S, ...); a pair is left out if one of its
-    networks has diverged.
+    ratios, reference: arrays (S, ...) of equal shape, for S seeds. The factor is the geometric mean of the elements of
+    ``ratios/reference``. An element is left out if it is nan in one of the arrays.
     """
     logs = np.log(ratios / reference).reshape(len(ratios), -1)
     pairs = ~np.isnan(logs)
     return ratio_of(np.exp(np.nansum(logs, axis=1) / pairs.sum(axis=1)))
 
 
-FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices, in the array of ``ratios_of``, of networks and of references
+FACTORS: dict[str, tuple[tuple, tuple]] = {  # two indices into the array of ``ratios_of``: networks, reference
     "EMA target instead of shared target": (np.index_exp[:, 1], np.index_exp[:, 0]),
     f"weight decay {DECAYS[1]:g} instead of {DECAYS[0]:g}": (np.index_exp[:, :, 1], np.index_exp[:, :, 0]),
     f"learning rate {RATES[-1]:g} instead of {RATES[0]:g}": (np.index_exp[..., -1], np.index_exp[..., 0]),
@@ -172,19 +175,28 @@ FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices, in the array of ``ratios
 WORDS = {-1: "fewer modes", 1: "more modes", 0: "no effect distinguishable"}
 
 
+def stated(estimate: Interval) -> str:
+    """Format a factor and its interval with three decimals; state an effect if the rounded interval excludes 1."""
+    shown = Interval(*(round(value, 3) for value in estimate))
+    return f"{estimate.text('.3f')}, {WORDS[shown.side(1)]}"
+
+
 def _factors(data: dict[Key, Curve]) -> str:
-    """Format the table of factors by which target, weight decay and learning rate change the participation ratio."""
+    """Format a table of the factors by which the settings in FACTORS change the participation ratio.
+
+    Each row has one setting and one loss; the columns are those of the figure.
+    """
     rows = [["", *COLUMNS]]
     for name, (networks, reference) in FACTORS.items():
         for loss in style.LOSSES:
             columns = (ratios_of(data, column, loss) for column in COLUMNS)
             estimates = [factor(ratios[networks], ratios[reference]) for ratios in columns]
-            rows.append([f"{name}, {loss}", *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
+            rows.append([f"{name}, {loss}", *map(stated, estimates)])
     return table(rows)
 
 
 def _batch_norm(data: dict[Key, Curve]) -> str:
-    """Format the factor by which batch norm changes the participation ratio."""
+    """Format, for each loss, the factor by which batch norm changes the participation ratio."""
     estimates = {loss: factor(*(ratios_of(data, column, loss) for column in COLUMNS[1:])) for loss in style.LOSSES}
     return listing(f"{e.text('.3f')} ({loss}; {WORDS[e.side(1)]})" for loss, e in estimates.items())
 
@@ -192,16 +204,17 @@ def _batch_norm(data: dict[Key, Curve]) -> str:
 def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
     """Return, for each seed (S,), the number of networks that collapse or diverge.
 
-    Only networks in one column of the figure (see COLUMNS) and with one target are counted.
+    column, target: only networks in this column of the figure (a name in COLUMNS) and with this target are counted,
+    under all losses, weight decays and learning rates.
     """
     curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
     return np.sum([(curve.collapsed | curve.diverged).sum(axis=1) for curve in curves], axis=0)
 
 
 def _counts(data: dict[Key, Curve]) -> str:
-    """Format the table with the numbers of networks that collapse and that diverge, with and without batch norm.
+    """Format a table with the numbers of networks that collapse and of networks that diverge.
 
-    Each row has one target, and networks either with or without batch norm.
+    Each row counts the networks that have one target, and that are either with or without batch norm.
     """
     rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
     for column in COLUMNS[1:]:
@@ -218,9 +231,10 @@ def _counts(data: dict[Key, Curve]) -> str:
 
 
 def _differences(data: dict[Key, Curve]) -> str:
-    """Format how many more networks of a seed collapse or diverge without a setting than with this setting.
+    """Format how the number of networks that collapse or diverge changes if a setting is removed.
 
-    The settings are the averaged target and batch norm.
+    The settings are the averaged target and batch norm. The change is counted for each seed; the text has the mean over
+    seeds with its interval.
     """
     number = {(column, target): failures(data, column, target) for column in COLUMNS[1:] for target in deep.TARGETS}
     shared, average = deep.TARGETS
@@ -228,47 +242,63 @@ def _differences(data: dict[Key, Curve]) -> str:
         f"without the average, {column}": number[column, shared] - number[column, average] for column in COLUMNS[1:]
     }
     changes["without batch norm"] = sum(number[COLUMNS[2], t] - number[COLUMNS[1], t] for t in deep.TARGETS)
+    return "; ".join(f"{name}: {difference(values)}" for name, values in changes.items())
+
+
+def difference(counts: np.ndarray) -> str:
+    """Format the mean of ``counts`` (S,) over seeds with its interval.
+
+    counts: for each seed, the difference of two numbers of networks. If all differences are 0, their standard deviation
+    is 0, too. The text then states the largest share of seeds with a difference that this observation allows.
+    """
+    if not counts.any():
+        most = 1 - (1 - CONFIDENCE) ** (1 / len(counts))
+        return f"0 for all seeds, which excludes a difference for more than {percent(most)} of seeds"
     words = {-1: "fewer", 1: "more", 0: "no difference distinguishable"}
-    estimates = {name: mean_of(values.astype(float)) for name, values in changes.items()}
-    return "; ".join(f"{name}: {e.text('.1f')}, {words[e.side(0)]}" for name, e in estimates.items())
+    estimate = mean_of(counts.astype(float))
+    return f"{estimate.text('.1f')}, {words[estimate.side(0)]}"
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """Return the caption, which describes the panels and states the effect of each setting with its error."""
+    """Return the caption, which describes the panels and states the effect of each setting with an interval."""
     networks = len(RATES) * len(DECAYS) * len(style.LOSSES)
     spread = max(float(np.max(c.spread, where=c.collapsed, initial=0.0)) for c in data.values())
     return f"""
 Effective number of modes that remain after training with a learned predictor, against the learning rate of the
-predictor divided by the learning rate of the encoder. The effective number of modes is the participation ratio
-(sum s)^2 / sum s^2, where s are the eigenvalues of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the
-linear theory without noise. Its descent map starts from the initial eigenvalues of each network and from predictor
-eigenvalues of {START:g}, and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the
-theory is the mean-field approximation. Middle and right: networks that learn from images of handwritten digits and have
-an MLP as predictor, after {STEPS[full]} steps; middle: with batch norm, right: without batch norm. Points and bars:
-mean and standard error over {len(deep.SEEDS)} seeds; networks that diverge are left out. Red: the target is the encoder
-itself (SimSiam); blue: the target is an exponential average of the encoder (BYOL). Solid lines: weight decay
-{DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey line: a participation ratio of 1, which means one mode.
+predictor divided by the learning rate of the encoder. The effective number of modes is the participation ratio (sum
+s)^2 / sum s^2, where s are the eigenvalues of the correlation of the representation z. Top: Euclidean loss; bottom:
+cosine loss. Left: the linear theory without noise. Its descent map starts from the initial eigenvalues of each network
+and from predictor eigenvalues of {START:g}, and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the
+cosine loss the theory is the mean-field approximation. Middle and right: networks that learn from images of handwritten
+digits and have an MLP as predictor, after {STEPS[full]} steps; middle: with batch norm, right: without batch norm.
+Points and bars: mean and standard error over {len(deep.SEEDS)} seeds; networks that diverge are left out. Red: the
+target is the encoder itself (SimSiam); blue: the target is an exponential average of the encoder (BYOL). Solid lines:
+weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey line: a participation ratio of 1, which means
+one mode.
 
-BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. The table counts
-networks that collapse to one mode (a participation ratio below {COLLAPSED:g}) and networks that diverge, over all
-losses, learning rates, weight decays and seeds:
+Earlier studies report that BYOL without the exponential average collapses in cases where SimSiam does not collapse. The
+table counts networks that collapse to one mode (a participation ratio below {COLLAPSED:g}) and networks that diverge.
+Each row counts the networks of all losses, learning rates, weight decays and seeds:
 
 {_counts(data)}
 
-For each seed, there are {networks} networks with each target. The next numbers compare how many networks of a seed
-collapse or diverge: the number without the average minus the number with the average, and the number without batch norm
-minus the number with batch norm. In parentheses: 95 % intervals over seeds (Student's t); the null hypothesis is no
-difference. {_differences(data)}. In collapsed networks, the channels of z/|z| have a standard deviation over images of
-at most {spread:.2g}; this standard deviation is 1 if representations are evenly spread. It is 0 if the remaining mode
-is the mean of z, because the correlation is not centred and counts the mean as a mode.
+Each row of the table has {networks} networks of each seed. A failure is a network that collapses or diverges. The next
+numbers are differences between numbers of failures per seed, as means over seeds. "Without the average" is the number
+of failures with the shared target minus the number with the EMA target. "Without batch norm" is the number of failures
+without batch norm minus the number with batch norm, for both targets together. In parentheses: 95 % intervals over
+seeds (Student's t); the null hypothesis is no difference. {_differences(data)}. In collapsed networks, the standard
+deviation of the channels of z/|z| over images is at most {spread:.2g}. This standard deviation is 1 if representations
+are evenly spread. It is 0 if the remaining mode is the mean of z; the mean counts as a mode, because the correlation is
+not centred.
 
-The next table has the factors by which each setting changes the participation ratio. A factor is the geometric mean
-over all pairs of networks that differ in this setting alone; a pair does not count if one of its networks diverges. In
-parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1. In theory, a pair does not count if one of
-its representations vanishes (the sum of s falls below {VANISHED:g} of its initial value).
+The next table has the factors by which each setting changes the participation ratio. A factor is a quotient of two
+participation ratios, as a geometric mean over all pairs of networks that differ in this setting alone; a pair does not
+count if one of its networks diverges. In parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1.
+Of twenty such intervals, one is expected to miss the true value. In theory, a pair does not count if one of its
+representations vanishes (the sum of s falls below {VANISHED:g} of its initial value).
 
 {_factors(data)}
 
-Batch norm changes the participation ratio by factors of {_batch_norm(data)}. All factors depend on the ranges over
-which the settings are varied, so that they do not rank the settings in general. A training of {STEPS[full]} steps is
-short."""
+Batch norm changes the participation ratio by factors of {_batch_norm(data)}. All factors depend on the number of steps,
+here {STEPS[full]}, and on the ranges over which the settings are varied. The factors therefore do not rank the settings
+in general."""

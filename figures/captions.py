@@ -1,4 +1,4 @@
-"""Format numbers, noise, lists, tables and paragraphs for captions."""
+"""Format the parts of captions: numbers, the noise of a model, lists, tables and paragraphs."""
 
 import re
 import textwrap
@@ -8,7 +8,7 @@ SPACE = "\u00a0"  # non-breaking space
 
 
 def percent(fraction: float) -> str:
-    """Format a fraction as a percentage with two significant digits: 0.0034 -> 0.34 %."""
+    """Format a fraction as a percentage, with two digits below 10 % and no decimals above: 0.0034 -> 0.34 %."""
     value = 100 * fraction
     return f"{value:.0f}{SPACE}%" if value >= 10 else f"{value:.2g}{SPACE}%"
 
@@ -19,7 +19,7 @@ def count(number: int) -> str:
 
 
 def noise(sigmas: tuple[float, float]) -> str:
-    """Format the standard deviations (sigma1, sigma2) of the noise on the two views."""
+    """Format the standard deviations (sigma1, sigma2) of the noise on the online and on the target view."""
     online, target = (f"{sigma:g}" for sigma in sigmas)
     if online == target:
         return f"noise of standard deviation {online} on both views"

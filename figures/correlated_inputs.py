@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
@@ -21,7 +22,11 @@ Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, Runs]:
-    """Return, for each loss, the descent map of the weights, the descent map for white inputs, and a network."""
+    """Return three trajectories for each loss: two of the descent map, and one of a network.
+
+    The first descent map iterates the weights and includes the variances of the inputs. The second iterates eigenvalues
+    as if the inputs were white. All three trajectories have the same initial eigenvalues.
+    """
     W0 = 2 * style.initial_weights(MODES, len(VARIANCES), SEED)
     s0 = style.eigenvalues_of(W0 * np.sqrt(VARIANCES))
     runs = {}
@@ -35,7 +40,7 @@ def compute(full: bool) -> dict[str, Runs]:
 
 
 def draw(data: dict[str, Runs]) -> Figure:
-    """Draw eigenvalues on the left, and contributions of the inputs to the variance of representations on the right."""
+    """Draw eigenvalues of the correlation on the left, and the contributions of ``_by_input`` on the right."""
     figure = Figure(figsize=(style.PAGE, 4.0))
     rows = figure.subplots(len(data), 2, sharex=True)
     for (left, right), (loss, (theory, as_if_white, network)) in zip(rows, data.items(), strict=True):
@@ -67,47 +72,47 @@ def draw(data: dict[str, Runs]) -> Figure:
 def _by_input(result: dyn.Trajectory) -> np.ndarray:
     """Return E|W_:j x_j|^2 (T, N), the contribution of each input j to the variance of the representation z = W x.
 
-    The sum over inputs is the trace of the correlation of z.
+    W_:j is column j of W; T is the number of recorded steps, and N the number of inputs. The sum of the contributions
+    over inputs is the trace of the correlation of z.
     """
     return (np.asarray(result.weights, float) ** 2).sum(axis=-2) * VARIANCES
 
 
 def caption(data: dict[str, Runs], full: bool) -> str:
-    """Return the caption, which describes the panels and states how networks deviate and how modes rotate."""
+    """Return the caption, which describes the panels and states how modes rotate, and compares networks with theory."""
     loud = NOISE[0] ** 2 < VARIANCES
+    rows = {loss: agreement(network, white_inputs=white) for loss, (_, white, network) in data.items()}
     lines = []
-    for loss, (theory, as_if_white, network) in data.items():
-        at = np.isin(np.asarray(theory.step), np.asarray(network.step))
-        worst, white = (np.abs(network.s / run.s[at] - 1).max() for run in (theory, as_if_white))
-        shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
+    for loss, (theory, _, network) in data.items():
+        shares = [_by_input(run)[:, loud].sum(axis=-1) / _by_input(run).sum(axis=-1) for run in (theory, network)]
+        ends = [f"{percent(share[0])} to {percent(share[-1])}" for share in shares]
         lines.append(
-            f"{loss}: deviation {percent(float(worst))}, from the theory for white inputs {percent(float(white))}, "
-            f"share {percent(shares[0])} to {percent(shares[-1])}, angle {_turned(theory):.0f} degrees"
+            f"{loss}: share {ends[0]} in theory and {ends[1]} in the network, angle {_turned(theory):.1f} degrees in "
+            f"theory and {_turned(network):.1f} in the network"
         )
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
 Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs with variances {variances} (condition number
-{VARIANCES[0] / VARIANCES[-1]:.0f}). The views have white {noise(NOISE)}, which is a variance of {NOISE[0] ** 2:.2g}.
-The networks are trained at learning rate {LEARNING_RATE} with {count(BATCH[full])} samples a step. Top: Euclidean loss;
-bottom: cosine loss; horizontal axes: step. Left: eigenvalues of the correlation C = W Sigma_x W^T, with encoder W and
-input covariance Sigma_x; dark to light: smallest to largest. Points: network. Lines: the exact descent map of W.
-Dashes: the theory for white inputs from the same initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input j
-to the variance of the representation z = W x. Each input has one colour, and a label states its variance. Points:
-network; lines: descent map.
-
-The numbers below are these. Deviation: the largest relative deviation |network/theory - 1| of an eigenvalue from the
-descent map, followed by that from the theory for white inputs. Share: the fraction of the variance of z that comes from
-the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. Angle: the two leading
-modes span a subspace of the input space; the angle is the largest principal angle between this subspace at the start
-and at the end. {"; ".join(lines)}.
+{VARIANCES[0] / VARIANCES[-1]:.0f}). There is white {noise(NOISE)}; its variance is {NOISE[0] ** 2:.2g}. The networks
+are trained at learning rate {LEARNING_RATE} with {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom:
+cosine loss; horizontal axes: step. Left: eigenvalues of the correlation C = W Sigma_x W^T, with encoder W and input
+covariance Sigma_x; dark to light: smallest to largest. Points: network. Lines: the exact descent map of W. Dashes: the
+descent map for white inputs from the same initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input j to the
+variance of the representation z = W x, where W_:j is column j of W. Each input has one colour, and a label states its
+variance. Points: network; lines: descent map.
 
 In theory modes rotate towards the inputs with a variance above that of the noise, because in these inputs the two views
-mostly agree. The share therefore increases. With white inputs no mode rotates: the share is constant, the angle is 0,
-and the eigenvalues describe the dynamics completely."""
+mostly agree. With white inputs no mode rotates. Two numbers measure the rotation. Share: the fraction of the variance
+of z that comes from the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. The
+share also changes without rotation if modes grow by different factors. Angle: the two leading modes span a subspace of
+the input space; the angle is the largest principal angle between this subspace at the start and at the end. The angle
+is 0 if modes do not rotate. {"; ".join(lines)}.
+
+{agreements(rows)}"""
 
 
 def _turned(result: dyn.Trajectory) -> float:
-    """Return the angle, in degrees, by which the two leading modes rotate in the input space.
+    """Return the angle, in degrees, by which the two leading modes rotate in the input space during training.
 
     The two leading modes span a subspace of the input space. The angle is the largest principal angle between this
     subspace at the start and at the end.

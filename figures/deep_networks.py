@@ -50,7 +50,7 @@ def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
 
 
 def network(method: str) -> dyn.Network:
-    """Return an MLP on handwritten digits; if the method is "MLP predictor", the predictor is an MLP, too."""
+    """Return an MLP on handwritten digits; for the method "MLP predictor", the predictor is an MLP, too."""
     return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
@@ -83,14 +83,17 @@ def _name(method: str, loss: str, target: str, **options: Any) -> str:
 
 
 def _path(full: bool, name: str) -> Path:
-    """Return the path of the file for a run; runs at full length and shortened runs have separate folders."""
+    """Return the path of the checkpoint of a run.
+
+    full: True for a run of full length, False for a shortened run; the two kinds of runs have separate folders.
+    """
     folder = RUNS / ("full" if full else "small")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
 
 
 def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
-    """Call ``dyn.train`` with a checkpoint; a checkpoint that was written for other arguments is replaced."""
+    """Call ``dyn.train`` with a checkpoint; if the file was written for other arguments of ``train``, replace it."""
     path = _path(full, name)
     try:
         return dyn.train(*arguments, checkpoint=path, **keywords)
@@ -104,7 +107,7 @@ def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> 
 def recognised(method: str, loss: str, target: str, full: bool, trained: bool = True) -> np.ndarray:
     """Return True for each network and held-out digit if the readout recognises the digit; shape (S, TEST_IMAGES).
 
-    The function ``run`` must have trained the networks before. trained: True for the networks after their last step,
+    trained: True for the networks after their last step, which must have been trained by the function ``run`` before;
     False for the networks before their first step.
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
@@ -124,9 +127,9 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
 
 
 def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
-    """Return the last state of the networks, read from the checkpoint at a path.
+    """Return the last state of the networks, read from the checkpoint at ``path``.
 
-    start: the initial state of the networks; it has the structure (PyTree) of the returned state.
+    start: the initial state of the networks; the returned state has the same structure (PyTree).
     """
     checkpoint = networks.checkpoint(path)
     saved = checkpoint and checkpoint.read()
@@ -136,7 +139,10 @@ def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
 
 
 def final_level(s: np.ndarray, ranks: slice) -> Interval:
-    """Return the geometric mean, over ranks and seeds, of the final values of eigenvalues s (S, T, M)."""
+    """Return the geometric mean of final eigenvalues over modes and seeds, with an interval over seeds.
+
+    s: eigenvalues (S, T, M). ranks: the modes that are counted; the largest eigenvalue has rank 0.
+    """
     return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
 
 

@@ -1,7 +1,8 @@
-"""Designed dynamics: three design targets, and networks that are trained with the losses that achieve them.
+"""Designed dynamics: three design targets, and networks that are trained with the losses designed for them.
 
-The targets are: all modes arrive at the same time; only modes above a threshold grow; all modes converge at the same
-rate, the largest rate for which gradient descent is stable at a given learning rate.
+First target: all modes approach their steady state at the same time. Second target: only modes with an eigenvalue above
+a threshold grow. Third target: all modes converge at the same rate. This rate is the largest rate for which gradient
+descent is stable at all learning rates up to a limit.
 """
 
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 INPUTS, SEED, POINTS = 8, 0, 24
@@ -20,13 +22,14 @@ NOISE = (0.1, 0.1)
 DECAY = 0.05  # weight decay of the loss with a threshold
 LEVEL, SPREAD, TIME = 0.9, 0.05, 10.0
 THRESHOLD, LIMIT = 0.1, 0.5
+GROWN, VANISHED = 0.5, 0.5  # a mode has grown above this eigenvalue, and vanished below this share of its start
 BATCH = {False: 5_000, True: 50_000}
 STANDARD: dict[str, Any] = {"color": style.GREY, "linestyle": "--", "linewidth": 0.8}
 DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design and three runs from the same initial eigenvalues."""
+    """The result of ``dyn.design`` for one design target, and three runs from the same initial eigenvalues."""
 
     design: dyn.Design
     theory: dyn.Trajectory  # the descent map under the designed loss
@@ -35,9 +38,9 @@ class Panel(NamedTuple):
 
 
 def targets() -> dict[str, tuple[Any, float, float, float]]:
-    """Return the settings of each column: design target, weight decay, learning rate, and duration.
+    """Return the settings of each column of the figure: design target, weight decay, learning rate, and duration.
 
-    The keys are the titles of the columns. The duration is in units of t, learning rate times step.
+    The keys are the titles of the columns. The duration is a time t, which is learning rate times step.
     """
     return {
         "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
@@ -87,35 +90,39 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 def caption(data: dict[str, Panel], full: bool) -> str:
     """Return the caption, which describes the panels, and states if design targets are met and what designs cost."""
-    worst = listing(
-        f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
-    )
+    rows = {name: agreement(panel.network) for name, panel in data.items()}
     steady = 1 / (1 + NOISE[0] ** 2)
     arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * steady)
     ordinary = dyn.convergence_time(dyn.Model("euclidean", noise=NOISE), STARTS, LEVEL * steady)
-    final, growing = data["above a threshold"].network.s[-1], STARTS > THRESHOLD
-    grown, vanished = np.sum(final[growing] > 0.5), np.sum(final[~growing] < 0.5 * STARTS[~growing])
+    above, growing = data["above a threshold"], STARTS > THRESHOLD
+    ends = [run.s[-1] for run in (above.network, above.standard)]
+    grown = [int(np.sum(end[growing] > GROWN)) for end in ends]
+    vanished = [int(np.sum(end[~growing] < VANISHED * STARTS[~growing])) for end in ends]
     costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
 Losses that `dyn.design(target, model)` designs for desired dynamics. Each column shows one design target. Each designed
-loss is the Euclidean loss with a gain `h(lambda)`, by which the gradient of a mode with predictor eigenvalue lambda = s
-is multiplied. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
+loss is the Euclidean loss with a gain `h(lambda)`. The gain multiplies the gradient of a mode with predictor eigenvalue
+lambda = s. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
 relative growth rate r - rho of the singular value of a mode, against the correlation eigenvalue s of the mode. Here r
-is the rate that the loss gives, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded:
-range of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss
-with {count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to
-largest eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
+is the rate due to the loss, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded: range
+of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss with
+{count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to largest
+eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
 
-All at once: the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and t =
-{arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
+All at once: in theory the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and
+t = {arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
 {ordinary.min():.3g} and t = {ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same
 equation, and the smallest mode therefore arrives last. Above a threshold: at weight decay {DECAY:g}, modes that start
-above s = {THRESHOLD:g} should grow, and the other modes should vanish. Of the {growing.sum()} modes of the network that
-should grow, {grown} end above 0.5. Of the {np.sum(~growing)} modes that should vanish, {vanished} end below half of
-their initial value. Fastest uniform: all singular values converge at the same rate. This rate is the highest rate for
-which gradient descent is stable at all learning rates up to {LIMIT:g}.
+above s = {THRESHOLD:g} should grow, and the other modes should vanish. Of the {growing.sum()} modes that should grow,
+{grown[0]} end above {GROWN:g} in the network under the designed loss, and {grown[1]} in the descent map under the
+standard loss. Of the {np.sum(~growing)} modes that should vanish, {vanished[0]} end below {percent(VANISHED)} of their
+initial value in the network under the designed loss, and {vanished[1]} in the descent map under the standard loss.
+Fastest uniform: in theory all singular values converge at the same rate. This rate is the highest rate for which
+gradient descent is stable at all learning rates up to {LIMIT:g}.
 
-Costs of each design. Largest stable learning rate: {costs}. Finite batches make the eigenvalues fluctuate about the
-steady state; the variance of this fluctuation, divided by the variance under the standard loss: {noises}. Largest
-relative deviation |network/theory - 1| of an eigenvalue from the descent map: {worst}."""
+Each design has two costs. First, the largest stable learning rate is {costs}. Second, finite batches make the
+eigenvalues fluctuate about the steady state. In theory the variance of this fluctuation, divided by the variance under
+the standard loss, is {noises}.
+
+{agreements(rows)}"""

@@ -1,7 +1,7 @@
 """Edge of stability: the largest learning rate at which gradient descent is stable, in theory and in networks.
 
 Small modes grow faster under an isotropic loss than under the standard loss. But with noise on the online view, the
-isotropic loss has a lower largest stable learning rate than the standard loss.
+largest stable learning rate is lower under the isotropic loss than under the standard loss.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, percent
-from figures.statistics import mean_and_error, mean_of
+from figures.statistics import Interval, mean_and_error, mean_of, ratio_of
 
 SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view, for theory
 MEASURED = np.array([0.0, 0.5, 1.0])  # standard deviations of the noise on the online view, for networks
@@ -28,7 +28,10 @@ LOOKS: dict[float, dict[str, Any]] = {
 
 
 class Limit(NamedTuple):
-    """Largest stable learning rates, predicted and measured in networks, against the noise on the online view."""
+    """Largest stable learning rates under one loss with one exponent, for several values of the noise.
+
+    The noise is on the online view. K is the number of noises in MEASURED, and S is the number of seeds.
+    """
 
     predicted: np.ndarray  # predicted for each noise in SIGMAS
     measured: np.ndarray  # measured for each noise in MEASURED, from all seeds together (K,)
@@ -62,9 +65,10 @@ def _fixed_point(model: dyn.Model) -> dyn.Equilibrium:
 def _measured(model: dyn.Model, batch: int) -> tuple[float, np.ndarray]:
     """Return the largest stable learning rate, measured in networks that are trained at a smaller learning rate.
 
-    One step multiplies a deviation from the fixed point by 1 - c eta, where eta is the learning rate. The constant c is
-    measured; the largest stable learning rate is the eta at which 1 - c eta = -1. The first result is measured in all
-    networks together, and the second result (S,) in the network of each seed.
+    Finite batches make the eigenvalues fluctuate about the fixed point. One step multiplies a deviation from the fixed
+    point by 1 - c eta, where eta is the learning rate and c a constant. The function ``multiplier`` measures
+    1 - c eta. The largest stable learning rate is the eta at which 1 - c eta = -1. The first returned value is measured
+    from the networks of all seeds together; the second value (S,) is measured from the network of each seed alone.
     """
     learning_rate = SHARE * _fixed_point(model).largest_learning_rate
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
@@ -74,9 +78,10 @@ def _measured(model: dyn.Model, batch: int) -> tuple[float, np.ndarray]:
 
 
 def multiplier(s: np.ndarray) -> float:
-    """Return the regression coefficient of the deviations of eigenvalues on their deviations one step earlier.
+    """Return the factor by which one step multiplies a deviation, the difference of an eigenvalue from its mean.
 
-    s: eigenvalues (S, T, M). A deviation is the difference between an eigenvalue and its mean over the steps.
+    s: eigenvalues (S, T, M) at consecutive steps; the mean is over steps. The factor is the coefficient of a linear
+    regression of deviations on the deviations one step earlier, over all seeds, steps and modes.
     """
     deviation = s - s.mean(axis=1, keepdims=True)
     return float((deviation[:, 1:] * deviation[:, :-1]).sum() / (deviation[:, :-1] ** 2).sum())
@@ -103,6 +108,17 @@ def draw(data: dict[tuple[str, float], Limit]) -> Figure:
     return figure
 
 
+def _ratios(data: dict[tuple[str, float], Limit]) -> list[Interval]:
+    """Return the largest stable learning rate of the Euclidean loss divided by that of the isotropic loss.
+
+    There is one measured ratio for each noise in MEASURED: the geometric mean over the exponents of the predictor, with
+    an interval over seeds.
+    """
+    logs = [[np.log(data[loss, alpha].by_seed) for alpha in ALPHAS] for loss in LOSSES]
+    standard, isotropic = np.mean(logs, axis=1)
+    return [ratio_of(ratios) for ratios in np.exp(standard - isotropic)]
+
+
 def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
     """Return the caption, which describes the plot and states how measured and predicted learning rates differ."""
     predicted = {
@@ -119,6 +135,10 @@ def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
         for seeds, value in zip(limit.by_seed, predicted[key], strict=True)
     )
     points = len(data) * len(MEASURED)
+    ratios = "; ".join(
+        f"{ratio.text('.3f')} at sigma1 = {sigma:g} (theory {1 + sigma**2:g})"
+        for sigma, ratio in zip(MEASURED, _ratios(data), strict=True)
+    )
     return f"""
 Largest learning rate eta at which gradient descent is stable at its fixed point, against the standard deviation sigma1
 of the noise on the online view. The noise on the target view has standard deviation 0.1. Blue: Euclidean loss; red: the
@@ -127,14 +147,16 @@ One step of the descent map multiplies a deviation from the fixed point by a num
 loss the multiplier reaches -1 at the learning rate n1/alpha, where n1 = 1 + sigma1^2; under the isotropic loss it
 reaches -1 at the learning rate 1/alpha. Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and alpha = 1
 (squares). For each symbol, {SEEDS} networks with different seeds make {count(STEPS)} steps with {count(BATCH[full])}
-samples a step. Finite batches make the eigenvalues of a network fluctuate about the fixed point. The regression of each
-deviation on the preceding deviation measures the multiplier, here at {percent(SHARE)} of the predicted learning rate.
-One minus the multiplier is proportional to the learning rate. The measured multiplier therefore determines the learning
+samples a step, at {percent(SHARE)} of the predicted learning rate. Finite batches make the eigenvalues of a network
+fluctuate about the fixed point. A regression of each deviation on the preceding deviation measures the multiplier. One
+minus the multiplier is proportional to the learning rate. The measured multiplier therefore determines the learning
 rate at which the multiplier is -1.
 
-Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
-larger learning rate than the isotropic loss, because the multiplier of the standard loss contains the product of
-learning rate and eigenvalue, and noise makes the eigenvalue smaller. Largest relative difference |network/theory - 1|
-between the measured and the predicted learning rates: {worst}. The standard error of a measured learning rate over the
-{SEEDS} seeds is at most {percent(error)}. The 95 % interval of the networks over seeds (Student's t) excludes the
-prediction at {excluded} of {points} symbols; if theory holds, this is expected at one symbol in twenty."""
+In theory both losses lose stability at the same learning rate without noise. With noise the Euclidean loss is stable up
+to a learning rate that is larger by the factor n1, because the multiplier of the Euclidean loss contains the product of
+learning rate and eigenvalue, and noise makes the eigenvalue smaller. The next ratios are the measured learning rate of
+the Euclidean loss divided by that of the isotropic loss. Each ratio is a geometric mean over both exponents, with a 95
+% interval over seeds (Student's t); the null hypothesis is 1: {ratios}. The largest relative difference |network/theory
+- 1| between the measured and the predicted learning rates is {worst}. The standard error of a measured learning rate
+over the {SEEDS} seeds is at most {percent(error)}. The 95 % interval of the networks over seeds (Student's t) excludes
+the prediction at {excluded} of {points} symbols; if theory holds, this is expected at one symbol in twenty."""

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
@@ -22,7 +23,10 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the learning rates and the standard deviations of the noise, whose pairs are the cells of the figure."""
+    """Return the values on the axes of the figure: learning rates, and standard deviations of the noise.
+
+    Each cell of the figure is one pair of these values. cells: number of values on each axis.
+    """
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
@@ -31,24 +35,24 @@ def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
     return dyn.Model("euclidean", isotropic=LOSSES[loss], target=TARGETS[target], noise=(sigma, sigma))
 
 
-def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
-    """Return, for each loss and target, the numbers of steps to converge, and a comparison with a network.
+def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Trajectory]]:
+    """Return, for each loss and target, the array of ``_steps`` and a network.
 
-    The numbers of steps have the axes noise and learning rate. The comparison is made at the noise and the learning
-    rate in CHECKS.
+    The network is trained at the noise and the learning rate in CHECKS.
     """
     return {
-        (loss, target): (_steps(loss, target, CELLS[full]), _check(loss, target))
+        (loss, target): (_steps(loss, target, CELLS[full]), _network(loss, target))
         for loss in LOSSES
         for target in TARGETS
     }
 
 
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
-    """Return the numbers of steps after which all modes stay close to the fixed point 1/n1, with n1 = 1 + sigma^2.
+    """Return the number of steps to converge, in an array with the axes noise and learning rate.
 
-    sigma is the standard deviation of the noise. Close means within a relative distance of CLOSE. The number is
-    infinite for a run that does not converge.
+    A run has converged as soon as all modes stay within a relative distance CLOSE of the fixed point 1/n1. Here n1 is
+    1 + sigma^2, and sigma is the standard deviation of the noise. The number is infinite for a run that does not
+    converge.
     """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
@@ -64,21 +68,19 @@ def _steps(loss: str, target: str, cells: int) -> np.ndarray:
     return steps
 
 
-def _check(loss: str, target: str) -> dyn.Comparison:
+def _network(loss: str, target: str) -> dyn.Trajectory:
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((6, len(S0))))[0].T
-    checked = model(loss, target, CHECKS["noise"])
-    network = dyn.train(
-        checked,
+    return dyn.train(
+        model(loss, target, CHECKS["noise"]),
         np.sqrt(S0)[:, None] * directions,
         100,
         CHECKS["learning_rate"],
         batch_size=int(CHECKS["batch"]),
-        record=10,
+        record=5,
     )
-    return dyn.compare(dyn.iterate(checked, S0, 100, CHECKS["learning_rate"]), network)
 
 
-def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
+def draw(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]]) -> Figure:
     """Draw the number of steps to converge: losses in rows, targets in columns."""
     figure = Figure(figsize=(0.75 * style.PAGE, 4.2))
     axes = figure.subplots(len(LOSSES), len(TARGETS), sharex=True, sharey=True)
@@ -102,20 +104,24 @@ def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
     return figure
 
 
-def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> str:
-    """Return the caption, which describes the panels and states which cells converge and how networks deviate."""
+def caption(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]], full: bool) -> str:
+    """Return the caption, which describes the panels, states which runs converge, and tests networks against theory."""
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
     largest = "; ".join(f"{loss}, {target}: {_largest(a):.2g}" for (loss, target), (a, _) in data.items())
     steps = {key: a for key, (a, _) in data.items()}
     shared, average = TARGETS
-    slower = listing(f"{_ratio(steps[loss, average], steps[loss, shared]):.2g} ({loss})" for loss in LOSSES)
+    slower = listing(f"{loss} {_ratio(steps[loss, average], steps[loss, shared])}" for loss in LOSSES)
     faster = _ratio(steps["standard", shared], steps["isotropic", shared])
     ranges = {loss: _largest(steps[loss, average]) / _largest(steps[loss, shared]) for loss in LOSSES}
-    narrower = listing(f"{ratio:.2g} ({loss})" for loss, ratio in ranges.items())
     rates = grid(len(steps["standard", shared]))[0]
-    worst = max(report.max_relative() for _, report in data.values())
+    spacing = rates[1] / rates[0]
+    narrower = listing(
+        f"{ratio:.2g} ({loss}; grid steps: {abs(round(np.log(ratio) / np.log(spacing)))})"
+        for loss, ratio in ranges.items()
+    )
+    rows = {f"{loss}, {target}": agreement(network) for (loss, target), (_, network) in data.items()}
     return f"""
 Number of steps of gradient descent (exact descent map) until all four modes are within {percent(CLOSE)} of the fixed
 point 1/n1 and stay there, where n1 = 1 + sigma^2. The initial eigenvalues are {listing(f"{s:g}" for s in S0)}.
@@ -125,30 +131,35 @@ isotropic version of the Euclidean loss; both with predictor exponent alpha = 1.
 (shared target). Right: the target branch is an exponential average of the encoder, with decay {DECAY:g} a step (EMA
 target). White dotted line: learning rate 1, at which the isotropic loss with a shared target loses stability.
 
-Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Largest learning rate at
-which any cell converges: {largest}. With the averaged target instead of the shared target, this learning rate changes
-by factors of {narrower}; the learning rates of neighbouring cells differ by a factor of {rates[1] / rates[0]:.2g}.
-Number of steps with the averaged target, divided by that with the shared target: {slower} (median over the cells that
-converge with both targets). Number of steps of the standard loss, divided by that of the isotropic loss, both with the
-shared target: {faster:.2g} (median over the cells that converge under both losses). A factor of 1 means no effect.
+Each cell is one pair of learning rate and noise. Share of the cells at which gradient descent converges: {shares}.
+Largest learning rate at which gradient descent converges for at least one noise: {largest}. With the EMA target instead
+of the shared target, this learning rate changes by factors of {narrower}. Neighbouring learning rates of the grid
+differ by a factor of {spacing:.2g}; a change by one grid step is within the resolution of the grid. The next factors
+are medians, with the first and third quartile in parentheses. The number of steps with the EMA target, divided by that
+with the shared target, at the cells that converge with both targets, is {slower}. The number of steps under the
+standard loss, divided by that under the isotropic loss, both with the shared target, at the cells that converge under
+both losses, is {faster}. A factor of 1 means no effect.
 
-Linear networks are compared with the descent map at learning rate {CHECKS["learning_rate"]:g} and sigma =
-{CHECKS["noise"]:g} ({count(int(CHECKS["batch"]))} samples a step, 100 steps). The largest relative deviation
-|network/theory - 1| of an eigenvalue is {percent(worst)}."""
+Linear networks were trained at learning rate {CHECKS["learning_rate"]:g} and sigma = {CHECKS["noise"]:g}
+({count(int(CHECKS["batch"]))} samples a step, 100 steps).
+
+{agreements(rows)}"""
 
 
 def _largest(steps: np.ndarray) -> float:
-    """Return the largest learning rate at which gradient descent converges with any noise of the grid.
+    """Return the largest learning rate at which gradient descent converges for at least one noise of the grid.
 
     steps: numbers of steps to converge, with the axes noise and learning rate; infinite for runs that do not converge.
     """
     return float(grid(len(steps))[0][np.isfinite(steps).any(axis=0)].max())
 
 
-def _ratio(steps: np.ndarray, reference: np.ndarray) -> float:
-    """Return the median of steps/reference over the grid points at which both numbers are finite.
+def _ratio(steps: np.ndarray, reference: np.ndarray) -> str:
+    """Format the median and the quartiles of ``steps/reference`` over the pairs of noise and learning rate.
 
-    steps, reference: numbers of steps to converge, with the axes noise and learning rate.
+    steps, reference: numbers of steps to converge in two settings, with the axes noise and learning rate. A pair is
+    counted if both numbers are finite, that is, if gradient descent converges in both settings.
     """
     both = np.isfinite(steps) & np.isfinite(reference)
-    return float(np.median(steps[both] / reference[both]))
+    low, median, high = np.quantile(steps[both] / reference[both], (0.25, 0.5, 0.75))
+    return f"{median:.2g} ({low:.2g} to {high:.2g})"

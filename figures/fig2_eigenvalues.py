@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, noise, percent
+from figures.agreement import Agreement, agreement, agreements
+from figures.captions import count, noise
 
 MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
@@ -22,7 +23,7 @@ LIMITS = (1e-2, 10.0)
 
 
 class Panel(NamedTuple):
-    """Results under one loss: a network, the descent map, and, for a cosine loss, the descent map in mean field."""
+    """Trajectories under one loss: a network, the descent map, and, for a cosine loss, the mean-field descent map."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -41,7 +42,6 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
     s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS
-    # dyn.compare requires that every recorded step of the network is also a recorded step of the theory.
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )
@@ -69,31 +69,35 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption, which describes the panels and states how networks deviate from the theory."""
-    comparisons = {key: dyn.compare(panel.theory, panel.network) for key, panel in data.items()}
-    worst = "; ".join(
-        f"{style.title(*key)}: {percent(c.max_relative(above=LIMITS[0]))}" for key, c in comparisons.items()
-    )
+    """Return the caption, which describes the panels and compares the networks with theory."""
+    rows = {style.title(*key): _agreement(panel) for key, panel in data.items()}
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
-inputs, {noise(style.NOISE)}). Each panel shows one of eight losses. All networks start from the same initial weights.
-Top: Euclidean losses; bottom: cosine losses. Dark to light: smallest to largest eigenvalue. Points: networks that are
-trained with {count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population
-loss). Grey dashes in the panels of the cosine losses: the descent map in the mean-field approximation, which replaces
-the expectation of a ratio by the ratio of expectations.
+inputs, {noise(style.NOISE)}). Each panel shows one of the eight losses in Figure 2 of Halvagal et al. (2023). All
+networks start from the same initial weights. Top: Euclidean losses; bottom: cosine losses. Dark to light: smallest to
+largest eigenvalue. Points: networks that are trained with {count(BATCH[full])} fresh samples a step. Lines: the descent
+map (gradient descent on the population loss). Grey dashes in the panels of the cosine losses: the descent map in the
+mean-field approximation, which replaces the expectation of a ratio by the ratio of expectations.
 
-Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}, by loss:
-{worst}. Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard
-deviation of the noise on the online view. Here sigma1 = 0. The rate is therefore zero, and eigenvalues change only
-because batches are finite.
+{agreements(rows)}
+
+The table counts a mode only at steps at which its variance in theory is above {LIMITS[0]:g}. Under the Euclidean loss
+without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of the noise on the online
+view. Here sigma1 = 0, so that in theory the rate is zero. For this loss, the descent map, the flow and the larger
+learning rate therefore make the same prediction, and eigenvalues change only because batches are finite.
 
 {_shortened(full)}"""
+
+
+def _agreement(panel: Panel) -> Agreement:
+    others = {} if panel.mean_field is None else {"mean_field": panel.mean_field}
+    return agreement(panel.network, LIMITS[0], **others)
 
 
 def _shortened(full: bool) -> str:
     if full:
         return ""
     return f"""
-This figure is shortened. The paper, and this figure with the option `--full`, use {count(BATCH[True])} samples a step,
-and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
+This figure is shortened. Halvagal et al. (2023), and this figure with the option `--full`, use {count(BATCH[True])}
+samples a step, and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
 {count(STEPS_NO_PREDICTOR[False])}."""

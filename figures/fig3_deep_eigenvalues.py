@@ -44,9 +44,10 @@ Key = tuple[str, str]
 
 
 class Panel(NamedTuple):
-    """The networks of all seeds, with eigenvalues (S, T, M), and the linear theory from their initial eigenvalues.
+    """The networks of all seeds, with eigenvalues (S, T, M), and the flow of the linear theory.
 
-    The theory is None for an MLP predictor.
+    The flow starts from the initial eigenvalues of the networks, averaged geometrically over seeds. The theory is None
+    for an MLP predictor.
     """
 
     networks: dyn.Trajectory
@@ -66,7 +67,7 @@ def compute(full: bool) -> dict[Key, Panel]:
 
 
 def typical(networks: dyn.Trajectory) -> np.ndarray:
-    """Return the geometric mean of the eigenvalues over seeds (T, M)."""
+    """Return the geometric mean over seeds of the eigenvalues, with shape (T, M)."""
     return np.exp(np.log(networks.s).mean(axis=0))
 
 
@@ -95,7 +96,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
 
 
 def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
-    """Draw the mean accuracy of the linear readout over seeds, and its standard error."""
+    """Draw the accuracy of the linear readout against steps: the mean over seeds, and the error of this mean."""
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
@@ -118,16 +119,19 @@ def spread(s: np.ndarray, ranks: slice) -> np.ndarray:
 
 
 def flattening(s: np.ndarray, ranks: slice) -> Interval:
-    """Return the final spread of eigenvalues s (S, T, M), divided by their initial spread.
+    """Return the spread of the final eigenvalues divided by the spread of the initial eigenvalues.
 
-    ranks: the modes that are counted, as in ``spread``. The ratio is 1 if training moves the eigenvalues neither
-    together nor apart, and 0 if all eigenvalues end at the same value.
+    The function ``spread`` defines the spread and ``ranks``. s: eigenvalues (S, T, M). The ratio is a geometric mean
+    over seeds. It is 1 if training does not change the spread, and 0 if all eigenvalues end at the same value.
     """
     return ratio_of(spread(s[:, -1], ranks) / spread(s[:, 0], ranks))
 
 
 def _plateaus(data: dict[Key, Panel]) -> str:
-    """Format the table of final eigenvalues, and of final divided by initial spreads, in networks and in theory."""
+    """Format a table with the final eigenvalues and the ratios of ``flattening``, in networks and in theory.
+
+    Each row has one loss, one method and one range of modes.
+    """
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():
         for name, ranks in deep.RANKS.items():
@@ -143,10 +147,10 @@ def _plateaus(data: dict[Key, Panel]) -> str:
 
 
 def _half(data: dict[Key, Panel], loss: str) -> float:
-    """Return half of the plateau; the plateau is the level that all eigenvalues approach.
+    """Return half of the plateau, which is the value that all eigenvalues approach in theory.
 
-    The plateau is 1 under the Euclidean loss. Under the cosine loss, the largest final eigenvalue of DirectPred is used
-    as the plateau.
+    The plateau is 1 under the Euclidean loss. Under the cosine loss, the largest final eigenvalue of the networks with
+    DirectPred is used as the plateau.
     """
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
@@ -154,9 +158,10 @@ def _half(data: dict[Key, Panel], loss: str) -> float:
 def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, level: float) -> np.ndarray:
     """Return, for each mode, the arrival step of a standard run divided by the arrival step of an isotropic run.
 
-    The arrival step of a mode is the step at which its eigenvalue reaches ``level``. standard, isotropic: eigenvalues
-    (..., T, M). The ratio (..., M) is inf if only the isotropic run reaches the level, and 0 if only the standard run
-    reaches the level. It is nan if no run reaches the level, or if the mode starts above the level.
+    The arrival step of a mode is the step at which its eigenvalue reaches the value ``level``. standard, isotropic:
+    eigenvalues (..., T, M) of the two runs, recorded at the same ``steps`` (T,). The ratio (..., M) is inf if only the
+    isotropic run reaches ``level``, and 0 if only the standard run reaches it. The ratio is nan if no run reaches
+    ``level``, or if the mode starts above ``level``.
     """
     first, second = arrival(standard, steps, level), arrival(isotropic, steps, level)
     counted = (first > 0) & (second > 0) & (np.isfinite(first) | np.isfinite(second))
@@ -164,9 +169,9 @@ def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, le
 
 
 def _speed_up(data: dict[Key, Panel], loss: str) -> str:
-    """Format the median factor by which modes are faster under IsoLoss than under DirectPred.
+    """Format the median of the ratios of ``speed_ups``, with DirectPred as standard and IsoLoss as isotropic run.
 
-    The text also contains the interval of the median, and the median in theory.
+    The text also has the interval of the median, the number of pairs (seed, mode), and the median in theory.
     """
     standard, isotropic = (data[loss, method] for method in ("DirectPred", "IsoLoss"))
     steps, level = deep.steps_of(standard.networks), _half(data, loss)
@@ -181,10 +186,11 @@ def _speed_up(data: dict[Key, Panel], loss: str) -> str:
 
 
 def _order(panel: Panel, level: float) -> np.ndarray:
-    """Return, for each seed (S,), Kendall's tau between the initial size of modes and their order of arrival.
+    """Return, for each seed (S,), Kendall's tau between the initial size and the order of arrival of modes.
 
-    A tau of 1 means that a larger mode always arrives at ``level`` before a smaller mode. The size of a mode is the
-    variance along one initial eigenvector. Only modes that start below ``level`` and reach it are counted.
+    Each mode is one initial eigenvector, and the size of a mode is the variance of the representation along this
+    eigenvector. A mode arrives when its size reaches ``level``. Only modes that start below ``level`` and reach it are
+    counted. If tau is 1, a larger mode always arrives before a smaller mode.
     """
     taus = []
     for modes in panel.networks.measures["modes"]:
@@ -206,7 +212,10 @@ def _orders(data: dict[Key, Panel]) -> str:
 
 
 def _shrunk(data: dict[Key, Panel]) -> str:
-    """Format the number of modes that end below their initial eigenvalue under IsoLoss; mean and error over seeds."""
+    """Format, for each loss, the number of modes that shrink under IsoLoss: the mean over seeds, and its error.
+
+    A mode shrinks if its final eigenvalue is below its initial eigenvalue.
+    """
     runs = {loss: data[loss, "IsoLoss"].networks.s for loss in style.LOSSES}
     return listing(f"{plus_minus((s[:, -1] < s[:, 0]).sum(axis=-1), 1)} ({loss})" for loss, s in runs.items())
 
@@ -218,7 +227,10 @@ def _early(run: dyn.Trajectory) -> np.ndarray:
 
 
 def _lead(data: dict[Key, Panel]) -> str:
-    """Format the accuracy of IsoLoss minus that of DirectPred, averaged over the first EARLY steps, for each loss."""
+    """Format, for each loss, the early accuracy (see ``_early``) of IsoLoss minus that of DirectPred.
+
+    The text has an interval over seeds, and the standard error due to the finite number of held-out digits.
+    """
     parts = []
     for loss in style.LOSSES:
         isotropic, standard = (_early(data[loss, method].networks) for method in ("IsoLoss", "DirectPred"))
@@ -232,9 +244,9 @@ def _lead(data: dict[Key, Panel]) -> str:
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels and states, for each claim, a statistic with its interval.
+    """Return the caption, which describes the panels and tests claims about the networks.
 
-    The caption also states the value of each statistic under the null hypothesis.
+    For each claim, the caption states a statistic, its interval, and its value under the null hypothesis.
     """
     accuracies = "; ".join(
         f"{loss}: " + listing(f"{NAMES.get(m, m)} {plus_minus(_early(data[loss, m].networks), 1)}" for m in METHODS)
@@ -255,28 +267,32 @@ of a linear readout on {deep.TEST_IMAGES} held-out digits during the first {EARL
 error over seeds. Numbers in parentheses below are 95 % intervals over seeds (Student's t), unless stated otherwise; of
 twenty such intervals, one is expected to miss the true value.
 
-Plateau: in theory all eigenvalues approach one level, which is 1 under the Euclidean loss. The table has two ranges of
-modes, in which the largest eigenvalue is mode 1. Mode 1 is left out; it starts at {largest} under DirectPred with the
-Euclidean loss. Final eigenvalue: geometric mean over the range of modes. Ratio of spreads: standard deviation of log s
-over the range of modes at the end, divided by that at the start. The ratio is 0 if the modes end on a plateau, and 1
-(the null hypothesis) if training moves the modes neither together nor apart. The last column says "closer together" if
-the interval of the ratio lies below 1, and "further apart" if the interval lies above 1.
+Plateau: in theory all eigenvalues approach one value, the plateau, which is 1 under the Euclidean loss. Modes are
+numbered from the largest eigenvalue, which is mode 1. The table has two ranges of modes, both without mode 1; the
+eigenvalue of mode 1 starts at {largest} under DirectPred with the Euclidean loss. Final eigenvalue: geometric mean over
+the range of modes and over seeds. Ratio of spreads: standard deviation of log s over the range of modes at the end,
+divided by that at the start. The ratio is 0 if the modes end on a plateau, and 1 (the null hypothesis) if training
+moves the modes neither together nor apart. The last column says "closer together" if the interval of the ratio lies
+below 1, "further apart" if the interval lies above 1, and "neither" if the interval contains 1.
 
 {_plateaus(data)}
 
 Speed-up by IsoLoss: the step at which a mode reaches half of the plateau under DirectPred, divided by the step at which
-a mode of the same rank and seed does so under IsoLoss. The ratio is infinite for modes that reach this level only under
-IsoLoss, zero for modes that reach it only under DirectPred, and 1 under the null hypothesis. The first number is the
-median over all pairs of mode and seed, with a 95 % bootstrap interval over modes and seeds. The number in theory is the
-median over those pairs for which the mode reaches the level in the flow under both losses. {speed}.
+a mode of the same rank and seed does so under IsoLoss. Under the cosine loss, the largest final eigenvalue of the
+networks with DirectPred counts as the plateau. The ratio is infinite for modes that reach half of the plateau only
+under IsoLoss, zero for modes that reach it only under DirectPred, and 1 under the null hypothesis. The first number is
+the median over all pairs of mode and seed, with a 95 % bootstrap interval over modes and seeds. The number in theory is
+the median over those of these pairs for which the mode reaches half of the plateau in the flow of both methods.
+{speed}.
 
-Decrease: in theory all modes grow. In the networks with IsoLoss, the number of the 32 modes that end below their
-initial value is {_shrunk(data)} (mean +- standard error over seeds). Order: in theory a larger mode always reaches half
-of the plateau before a smaller mode. Kendall's tau between the initial eigenvalue and the order of arrival, for modes
-along the initial eigenvectors, is 1 in theory, and 0 if size and order are independent. {_orders(data)}.
+Decrease: in theory all modes below the plateau grow. In the networks with IsoLoss, the number of the 32 modes that end
+below their initial value is {_shrunk(data)} (mean +- standard error over seeds). Order: in theory a larger mode always
+reaches half of the plateau before a smaller mode. This order is tested for modes along the initial eigenvectors, by
+Kendall's tau between the initial eigenvalue and the order of arrival. Tau is 1 in theory, and 0 if size and order are
+independent. {_orders(data)}.
 
-Accuracy: the paper finds IsoLoss ahead of DirectPred early in training. The accuracies of the readout, averaged over
-the first {EARLY} steps, in percent, mean +- standard error over seeds, are here: {accuracies}. All networks are tested
-on the same {deep.TEST_IMAGES} digits. Each mean therefore has an additional binomial error of up to {digits:.1f}, which
-does not show in the differences between seeds. Accuracy of IsoLoss minus that of DirectPred, in percentage points, with
-an interval over seeds: {_lead(data)}."""
+Accuracy: Halvagal et al. (2023) find IsoLoss ahead of DirectPred early in training. Here, the accuracies of the
+readout, averaged over the first {EARLY} steps, are in percent, as mean +- standard error over seeds: {accuracies}. All
+networks are tested on the same {deep.TEST_IMAGES} digits. Each mean therefore has an additional binomial error of up to
+{digits:.1f}, which does not show in the differences between seeds. Accuracy of IsoLoss minus that of DirectPred, in
+percentage points, with an interval over seeds: {_lead(data)}."""

@@ -21,14 +21,20 @@ Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Return the networks; their predictor is a learned matrix with random initial entries."""
+    """Return the networks of all seeds for each loss and target; they have a learned linear predictor.
+
+    The matrix of the predictor has random initial entries.
+    """
     return {
         (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
     }
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Draw alignments in the top row; draw final predictor values against correlation eigenvalues in the bottom row."""
+    """Draw alignments against steps in the top row, and final predictor values against eigenvalues in the bottom row.
+
+    The predictor values of a matrix W_P are u . W_P u, for each eigenvector u of the correlation.
+    """
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharey="row")
     for (above, below), ((loss, target), run) in zip(axes.T, data.items(), strict=True):
@@ -48,9 +54,10 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
-    """Return, for each seed (S,), the mean alignment at one recorded step of the modes with large eigenvalues.
+    """Return, for each seed (S,), the mean alignment of the modes with large eigenvalues, at one recorded step.
 
-    An eigenvalue is large if it exceeds THRESHOLD times the largest eigenvalue. record: index of the recorded step.
+    record: index of the recorded step. An eigenvalue is large if it exceeds THRESHOLD times the largest eigenvalue of
+    the same network at this step.
     """
     s, alignment = run.s[:, record], run.alignment[:, record]
     large = s > THRESHOLD * s.max(axis=-1, keepdims=True)
@@ -58,15 +65,19 @@ def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
 
 
 def random_alignment(modes: int) -> float:
-    """Return the mean of |u . a|/|a| for a unit vector u and a vector a of M independent normal components.
+    """Return the mean alignment of a random predictor W_P with M modes, whose entries are independent and normal.
 
-    The mean is Gamma(M/2)/(sqrt(pi) Gamma((M + 1)/2)), about sqrt(2/(pi M)).
+    The alignment with a unit vector u is |u . a|/|a|, where the vector a = W_P u has M independent normal components of
+    equal variance. The mean alignment is Gamma(M/2)/(sqrt(pi) Gamma((M + 1)/2)), about sqrt(2/(pi M)).
     """
     return float(np.exp(gammaln(modes / 2) - gammaln((modes + 1) / 2)) / np.sqrt(np.pi))
 
 
 def _change(run: dyn.Trajectory) -> str:
-    """Format the change of the mean alignment of the smaller half of the modes, from start to end."""
+    """Format the final alignment of the modes with small eigenvalues, and its change from start to end.
+
+    These modes are the half of all modes with the smaller eigenvalues. The alignment is a mean over these modes.
+    """
     smaller = run.alignment[..., : run.s.shape[-1] // 2].mean(axis=-1)
     change = mean_of(smaller[:, -1] - smaller[:, 0])
     known = {1: "it increases", -1: "it decreases", 0: "no change is distinguishable"}[change.side(0)]
@@ -82,16 +93,16 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
     small = "; ".join(f"{loss}, {target}: {_change(run)}" for (loss, target), run in data.items())
     modes = next(iter(data.values())).s.shape[-1]
     return f"""
-MLPs on images of handwritten digits, with a learned linear predictor whose matrix is W_P. Top: alignment
-|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step; mean over {len(deep.SEEDS)}
-seeds; dark to light: smallest to largest eigenvalue. If the alignment is 1, u is also an eigenvector of W_P. Bottom:
-value u . W_P u of the predictor along each eigenvector u at step
-{count(next(iter(data.values())).settings["steps"])}, against the eigenvalue of the correlation; one point for each mode
-and seed. Each column has one loss and one target: the encoder itself (shared target), or an exponential average of the
-encoder (EMA target).
+MLPs on images of handwritten digits, with a learned linear predictor whose matrix is W_P. Top: alignment |u . W_P
+u|/|W_P u| between W_P and each eigenvector u of the correlation, against step; mean over {len(deep.SEEDS)} seeds; dark
+to light: smallest to largest eigenvalue. If the alignment is 1, u is also an eigenvector of W_P. Bottom: value u . W_P
+u of the predictor along each eigenvector u at step {count(next(iter(data.values())).settings["steps"])}, against the
+eigenvalue of the correlation; one point for each mode and seed. Each column has one loss and one target: the encoder
+itself (shared target), or an exponential average of the encoder (EMA target).
 
-The theory and the paper assume that predictor and correlation share eigenvectors; the alignment is then 1. The null
-hypothesis is a random matrix W_P of {modes} x {modes} independent normal entries, for which the mean alignment is
-{random_alignment(modes):.2f}. Mean alignment of the modes whose eigenvalue exceeds {THRESHOLD:g} times the largest
-eigenvalue, +- standard error over seeds: {large}. Mean alignment of the smaller half of the {modes} modes, +- standard
-error over seeds, and change of this mean during training with a 95 % interval over seeds: {small}."""
+The eigenmode theory and Halvagal et al. (2023) assume that predictor and correlation share eigenvectors; the alignment
+is then 1. The null hypothesis is a random matrix W_P of {modes} x {modes} independent normal entries, for which the
+mean alignment is {random_alignment(modes):.2f}. Mean alignment of the modes whose eigenvalue exceeds {THRESHOLD:g}
+times the largest eigenvalue, +- standard error over seeds: {large}. Mean alignment of the {modes // 2} modes with the
+smallest eigenvalues, +- standard error over seeds, and change of this mean during training with a 95 % interval over
+seeds: {small}."""

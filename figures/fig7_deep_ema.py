@@ -26,9 +26,9 @@ CLOSED_FORMS = {"IsoLoss": METHODS[2:4], "DirectPred and DirectCopy": METHODS[:2
 
 
 class Data(NamedTuple):
-    """The networks of all methods, losses and targets, and the held-out digits that are recognised.
+    """The networks of all methods, losses and targets, and the held-out digits that each network recognises.
 
-    Arrays (S, I) are True for the network of seed s and digit i if the digit is recognised.
+    An element (s, i) of an array (S, I) is True if the network of seed s recognises digit i.
     """
 
     runs: dict[Key, dyn.Trajectory]
@@ -38,7 +38,10 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Return the networks of all methods, and the digits that they and supervised networks of equal size recognise."""
+    """Return the networks of all methods, and the digits that these networks recognise.
+
+    The digits that supervised networks of equal size recognise are returned, too.
+    """
     runs = {
         (method, loss, target): deep.run(method, loss, target, full)
         for method in METHODS
@@ -87,14 +90,13 @@ def caption(data: Data, full: bool) -> str:
 MLPs with IsoLoss on images of handwritten digits, for two targets: the encoder itself (shared target), and an
 exponential average of the encoder (EMA target, decay {deep.DECAY:g} per step). Top: Euclidean loss; bottom: cosine
 loss. Left and middle: eigenvalues `s_m` of the correlation of the representation z against step; geometric mean over
-{len(deep.SEEDS)} seeds; dark to light: smallest to largest. Right: accuracy of a linear readout on
-{deep.TEST_IMAGES} held-out digits against step, in percent; mean and standard error over seeds; red: shared target,
-blue: EMA target.
+{len(deep.SEEDS)} seeds; dark to light: smallest to largest. Right: accuracy of a linear readout on {deep.TEST_IMAGES}
+held-out digits against step, in percent; mean and standard error over seeds; red: shared target, blue: EMA target.
 
-The paper claims that IsoLoss does not need the averaged target. The next numbers are accuracies with the shared target
-minus accuracies with the EMA target, in percentage points. They are means over predictors with exponents alpha = 1/2
-and alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change.
-{_changes(data)}.
+Halvagal et al. (2023) claim that IsoLoss does not need the averaged target (EMA target). The next numbers are
+accuracies with the shared target minus accuracies with the EMA target, in percentage points. Each number is a mean over
+two predictors, with exponents alpha = 1/2 and alpha = 1. The 95 % intervals hold for other seeds and other digits; the
+null hypothesis is no change. Of twenty such intervals, one is expected to miss the true value. {_changes(data)}.
 {_participation(data)}
 
 Accuracy of the readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent, mean +- standard error. The
@@ -103,9 +105,9 @@ the same digits. Each row has one method, and each column has one loss and one t
 
 {_table(data)}
 
-DirectPred and DirectCopy have a predictor that is a power of the correlation, with exponent alpha = 1/2 (DirectPred)
-and alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2 unless DirectCopy is named. The linear predictor and
-the MLP predictor are learned: with the shared target the method is SimSiam, and with the EMA target it is BYOL. Random
+The predictor of DirectPred and of DirectCopy is a power of the correlation, with exponent alpha = 1/2 (DirectPred) or
+alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2, and "IsoLoss, DirectCopy" has alpha = 1. The linear predictor and the
+MLP predictor are learned: with the shared target the method is SimSiam, and with the EMA target it is BYOL. Random
 encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained with labels and without
 augmentation."""
 
@@ -113,16 +115,16 @@ augmentation."""
 def change_without_average(
     recognised: dict[Key, np.ndarray], methods: tuple[str, ...], losses: tuple[str, ...]
 ) -> np.ndarray:
-    """Return the accuracy with the shared target minus that with the averaged target, in percentage points.
+    """Return the accuracy with the shared target minus the accuracy with the averaged target, in percentage points.
 
-    The result has a value for each seed and digit (S, I), which is a mean over methods and losses.
+    The result (S, I) has one value for each seed and digit; the value is a mean over ``methods`` and ``losses``.
     """
     pairs = [[recognised[method, loss, target] for target in deep.TARGETS] for method in methods for loss in losses]
     return 100 * np.mean([shared.astype(float) - average for shared, average in pairs], axis=0)
 
 
 def _changes(data: Data) -> str:
-    """Format the change of accuracy without the averaged target, for the methods with a closed-form predictor."""
+    """Format the results of ``change_without_average`` for the methods with a closed-form predictor."""
     parts = []
     for name, methods in CLOSED_FORMS.items():
         words = {-1: "the accuracy falls", 1: "the accuracy rises", 0: "no change is distinguishable"}
@@ -135,7 +137,7 @@ def _changes(data: Data) -> str:
 
 
 def _participation(data: Data) -> str:
-    """Format the smallest final participation ratio of IsoLoss without an averaged target."""
+    """State if networks with IsoLoss and the shared target collapse, and their smallest final participation ratio."""
     runs = [run for (method, _, target), run in data.runs.items() if "Iso" in method and target == "shared target"]
     ratio = min(run.measures["participation_ratio"][:, -1].min() for run in runs)
     collapsed = "some networks collapse" if ratio < 1.1 else "no network collapses"

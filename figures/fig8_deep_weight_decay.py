@@ -1,7 +1,8 @@
 """Effect of weight decay on large and on small modes of deep networks.
 
 The figure repeats Figure 8 of Halvagal et al. (2023), with weight decay 4e-4, 1e-5 and 1e-6, on handwritten digits. It
-also shows how many modes survive larger weight decay, up to the fold beyond which, in theory, all modes vanish.
+also shows how many modes survive larger weight decays, below and above the fold at 1/4. In theory all modes vanish at
+weight decays beyond the fold.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import dynamics as dyn
 from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import table
+from figures.captions import percent, table
 from figures.statistics import Interval, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
@@ -28,7 +29,10 @@ Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Networks by loss and weight decay, and numbers of surviving modes at the D weight decays in UP_TO_FOLD."""
+    """Networks for each loss and weight decay, and numbers of surviving modes under the Euclidean loss.
+
+    D is the number of weight decays in UP_TO_FOLD, and S is the number of seeds.
+    """
 
     runs: dict[Key, dyn.Trajectory]
     networks: np.ndarray  # numbers of surviving modes in the networks of S seeds (D, S)
@@ -37,7 +41,7 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Return networks that are trained with each loss and weight decay, and numbers of surviving modes."""
+    """Return networks for each loss and weight decay in DECAYS, and surviving modes at each decay in UP_TO_FOLD."""
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
     around = [_run("euclidean", decay, full) for decay in UP_TO_FOLD]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
@@ -86,20 +90,23 @@ def draw(data: Data) -> Figure:
 def caption(data: Data, full: bool) -> str:
     """Return the caption, which describes the panels and states how weight decay changes modes and their number."""
     point, spread = (plus_minus(values) for values in data.channel_std)
+    unchanged = percent(DECAYS[-1] * max(deep.LEARNING_RATE.values()) * STEPS[full])
     return f"""
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
 `s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
 {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three
-values of rho are the values of the paper. The value {DECAYS[0]:g} is added because the networks are trained for few
-steps, in which only a large weight decay has a large effect.
+values of rho are those of Halvagal et al. (2023). The value {DECAYS[0]:g} is added because the networks are trained for
+few steps, in which only a large weight decay has a large effect.
 
-The paper claims that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the large
-eigenvalues persist. The table has two ranges of modes, in which the largest eigenvalue is mode 1: large modes (2 to 6)
-and small modes (17 to 32). Eigenvalue: geometric mean of the large modes at the end. Ratio: geometric mean of the modes
-at the end, divided by this mean in the network of the same seed at rho = {DECAYS[-1]:g}, which is practically no weight
-decay. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t). Under the Euclidean
-loss the linear theory predicts that surviving modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho =
-{DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
+Halvagal et al. (2023) claim that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that
+the large eigenvalues persist. Modes are numbered from the largest eigenvalue, which is mode 1. The table has large
+modes (2 to 6) and small modes (17 to 32). Eigenvalue: geometric mean of the final eigenvalues of the large modes.
+Ratio: geometric mean of the final eigenvalues of the large or of the small modes, divided by this mean in the network
+of the same seed at rho = {DECAYS[-1]:g}. This smallest rho changes each weight by at most {unchanged} in all steps
+together. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t); of twenty such
+intervals, one is expected to miss the true value. Under the Euclidean loss the linear theory predicts that surviving
+modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho = {DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho =
+{DECAYS[-1]:g}.
 
 {_table(data)}
 
@@ -107,10 +114,10 @@ Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euc
 one network. Line: the steady state of the linear theory from the initial eigenvalues of the networks. In theory a mode
 vanishes if it starts below a basin boundary, which rises with rho, and all modes vanish beyond a fold at rho = 1/4. At
 rho = {UP_TO_FOLD[0]:g}, {plus_minus(data.networks[0], 1)} modes survive in the networks (mean +- standard error over
-seeds), and {data.theory[0]} in theory. The next numbers are the share of these modes that vanish at a larger rho, in
-percent, with an interval over seeds; the null hypothesis is the share in theory. {_losses(data)}. The theory assumes
-white inputs and no noise. The networks are measured after {next(iter(data.runs.values())).settings["steps"]} steps; at
-this time some modes may still be shrinking.
+seeds), and {data.theory[0]} in theory. The next numbers are the shares of these surviving modes that vanish at a larger
+rho, in percent, with an interval over seeds; the null hypothesis is the share in theory. {_losses(data)}. The theory
+assumes white inputs and no noise. The networks are measured after {next(iter(data.runs.values())).settings["steps"]}
+steps; at this time some modes may still be shrinking.
 
 The spread of z/|z| is the standard deviation of its channels over images, averaged over channels. It is 1 if
 representations are evenly spread, and 0 if the representation is the same for all images. The spread is {point} at rho
@@ -118,15 +125,16 @@ representations are evenly spread, and 0 if the representation is the same for a
 
 
 def _level(decay: float) -> float:
-    """Return the steady-state eigenvalue of a surviving mode in the linear theory."""
+    """Return the steady-state eigenvalue of a surviving mode at weight decay ``decay``, in the linear theory."""
     return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
 def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Interval:
-    """Return the geometric mean over modes of the final eigenvalues s (S, T, M), divided by that of reference runs.
+    """Return the factor between the final eigenvalues of runs and of reference runs, with an interval over seeds.
 
-    The runs and the reference runs have the same seeds. modes: the ranks that are counted; the largest eigenvalue has
-    rank 0.
+    s, reference: eigenvalues (S, T, M) of the runs and of the reference runs, which have the same S seeds. modes: the
+    ranks that are counted; the largest eigenvalue has rank 0. The factor is the geometric mean of s/reference over the
+    counted modes and over seeds.
     """
     ends = (np.sort(values[:, -1])[:, ::-1][:, modes] for values in (s, reference))
     logs = [np.log(np.maximum(end, np.finfo(float).tiny)).mean(axis=-1) for end in ends]
@@ -155,7 +163,10 @@ def _table(data: Data) -> str:
 
 
 def _losses(data: Data) -> str:
-    """Format the shares of modes that vanish in networks, in percent, and compare them with the shares in theory."""
+    """Format, for each weight decay but the smallest in UP_TO_FOLD, the share of modes that vanish in networks.
+
+    The share is in percent of the modes that survive at the smallest weight decay, and is compared with theory.
+    """
     parts = []
     lost, predicted = (100 - 100 * left[1:] / left[0] for left in (data.networks, data.theory))
     for decay, seeds, theory in zip(UP_TO_FOLD[1:], lost, predicted, strict=True):

@@ -1,4 +1,4 @@
-"""Finite batches: predicted and measured mean and spread of networks with few and with many inputs."""
+"""Finite batches: predicted and measured mean and spread of modes over networks, with few and with many inputs."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ POPULATION = {"linestyle": (0, (3, 2)), "linewidth": 0.8, "color": style.GREY}
 
 
 class Panel(NamedTuple):
-    """The predicted mean and spread of networks that are trained with finite batches, and measurements of networks."""
+    """The predicted mean and spread of modes under training with finite batches, and the modes of trained networks."""
 
     predicted: dyn.Trajectory
     networks: np.ndarray  # variances of the representation along the initial eigenvectors (seeds, T, M)
@@ -53,9 +53,9 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:
-    """Draw the mean and spread of two modes, as deviations in percent from gradient descent on the population loss.
+    """Draw the mean and spread of two modes over networks, in percent deviation from the population map.
 
-    Models are in rows, and numbers of inputs in columns.
+    The population map is gradient descent on the population loss. Models are in rows, and numbers of inputs in columns.
     """
     figure = Figure(figsize=(style.PAGE, 3.8))
     axes = figure.subplots(len(MODELS), len(INPUTS), sharex=True)
@@ -84,12 +84,13 @@ def draw(data: dict[tuple[str, int], Panel]) -> Figure:
 
 
 def statistics(panel: Panel) -> tuple[float, float, float]:
-    """Return three numbers that compare trained networks with the prediction.
+    """Return three numbers that compare trained networks with the prediction for finite batches.
 
-    The first number is the largest distance, in standard errors, between the mean over networks and the predicted mean.
-    The second number is the same distance between the mean over networks and the descent map. The third number is the
-    measured standard deviation divided by the predicted standard deviation, as a root mean square over modes and
-    recorded steps.
+    The first number is the largest distance between the mean over networks and the predicted mean. The second number is
+    the largest distance between the mean over networks and the population map, which has no effects of finite batches.
+    Both distances are in standard errors of the mean over networks, and the largest value over modes and recorded steps
+    is taken. The third number is the standard deviation over networks divided by the predicted standard deviation, as a
+    root mean square over modes and recorded steps.
     """
     networks = panel.networks[:, 1:]
     deviation = networks.std(axis=0, ddof=1)
@@ -107,28 +108,31 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
     """
     seeds = SEEDS[full]
     values = len(S0) * len(RECORDS)
-    bound = student.ppf(1 - 0.025 / values, seeds - 1)
-    error = 100 / np.sqrt(2 * seeds)  # standard error of a standard deviation, in percent
+    bound = student.ppf(1 - 0.025 / (values * len(data)), seeds - 1)
+    error = 100 / (2 * seeds) ** 0.5  # standard error of a standard deviation, in percent
     rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
     for (name, inputs), panel in data.items():
         corrected, population, ratio = statistics(panel)
         reliable = np.asarray(panel.predicted.step)[np.asarray(panel.predicted.reliable)].max()
         rows.append([name, str(inputs), f"{corrected:.1f}", f"{population:.1f}", f"{ratio:.2f}", str(reliable)])
     return f"""
-Mean and spread of linear networks that are trained with batches of {BATCH} samples (M = {len(S0)} modes,
-{noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights). Columns: number of
-inputs N. Top: Euclidean loss with a learned predictor and a target that is an exponential average of the encoder with
-decay {EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2), where C is the correlation of the
-representations. Vertical axes: deviation of the variance along an initial eigenvector from the population map (dashed),
-in percent. The population map is gradient descent on the population loss, without effects of finite batches. Points and
-bars: mean of the networks, and two standard deviations on either side. Lines and bands: mean and two standard
-deviations as predicted to first order in one over the batch size.
+Mean and spread of the variances of modes, over linear networks that are trained with batches of {BATCH} samples (M =
+{len(S0)} modes, {noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights).
+Horizontal axes: step. Blue: smallest mode; orange: largest mode. Columns: number of inputs N. Top: Euclidean loss with
+a learned predictor and a target that is an exponential average of the encoder with decay {EMA:g} per step. Bottom:
+cosine loss with the predictor W_P = C^(1/2), where C is the correlation of the representations. Vertical axes:
+deviation of the variance along an initial eigenvector from the population map (dashed), in percent. The population map
+is gradient descent on the population loss, without effects of finite batches. Points and bars: mean of the networks,
+and two standard deviations on either side. Lines and bands: mean and two standard deviations as predicted to first
+order in one over the batch size.
 
-The table compares the networks with the predicted mean and with the population map. Largest t: largest distance of the
-mean of the networks from the predicted mean, or from the population map, in standard errors, over {len(S0)} modes and
-{len(RECORDS)} steps. If a map is right, the largest t stays below {bound:.1f} with a probability of at least 95 %
-(Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the predicted one, root mean square
-over modes and steps. The standard error of one measured standard deviation is {error:.0f} %. Reliable until step: the
-last drawn step at which fluctuations are small enough for the prediction.
+The table compares the networks with the predicted mean and with the population map. A value of t is the distance of the
+mean of the networks from the predicted mean, or from the population map, in standard errors. Largest t: the largest
+value over {len(S0)} modes and {len(RECORDS)} steps. If the predicted mean (or the population map) is right, all its
+values of t stay below {bound:.1f} with a probability of at least 95 % (Bonferroni's bound for Student's t, all rows).
+Ratio: measured standard deviation divided by predicted standard deviation, root mean square over modes and steps. The
+standard error of one measured standard deviation is {error:.0f} %. The standard error of the ratio is at most
+{error / len(S0) ** 0.5:.0f} % if the modes fluctuate independently. Reliable until step: the last drawn step at which
+fluctuations are small enough for the prediction.
 
 {table(rows)}"""

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 MODES, INPUTS, SEED = 10, 15, 0
@@ -22,7 +23,7 @@ CLOSE = 0.9  # a mode has arrived if it exceeds this fraction of the largest fin
 
 
 class Panel(NamedTuple):
-    """A network and the descent map under one loss, with one power of the predictor eigenvalue lambda as gain."""
+    """A network and the descent map under one loss, whose gain is one power of the predictor eigenvalue lambda."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -60,11 +61,8 @@ def draw(data: dict[tuple[str, float], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Panel], full: bool) -> str:
-    """Return the caption, which describes the panels and states the speed at each power and deviations from theory."""
-    worst = {loss: 0.0 for loss in style.LOSSES}
-    for (loss, _), panel in data.items():
-        worst[loss] = max(worst[loss], dyn.compare(panel.theory, panel.network).max_relative())
-    errors = listing(f"{percent(value)} ({loss})" for loss, value in worst.items())
+    """Return the caption, which describes the panels, states speeds, and tests networks against theory."""
+    rows = {f"{loss}, power {power:g}": agreement(panel.network) for (loss, power), panel in data.items()}
     times = listing(f"{_slowest(data['euclidean', power].theory)} (power {power:g})" for power in POWERS)
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
@@ -78,15 +76,16 @@ noise on the online view. Under the cosine loss `r = h(lambda) (A - lambda B)/s`
 and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representations of the two views, `z1_m` and
 `z2_m` are their components in mode m, and `p` is the prediction.
 
-The paper has two members of this family: the standard loss (power 1) and the isotropic loss (power 0). The smaller the
-power, the faster small modes grow compared with large modes. Under the Euclidean loss, the number of steps until all
-{MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is {times}. At power -1 the
-flow of lambda under the Euclidean loss is linear and has an exact solution. Largest relative deviation
-|network/theory - 1| of an eigenvalue from the descent map: {errors}."""
+Halvagal et al. (2023) study two losses of this family: the standard loss (power 1) and the isotropic loss (power 0).
+The smaller the power, the faster small modes grow compared with large modes. Under the Euclidean loss, the number of
+steps until all {MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is {times}. At
+power -1 the differential equation of lambda under the Euclidean loss is linear and has an exact solution.
+
+{agreements(rows)}"""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:
-    """Format the number of steps until all eigenvalues exceed the fraction CLOSE of the largest final eigenvalue."""
+    """Format the number of steps until all eigenvalues exceed CLOSE times the largest final eigenvalue."""
     arrived = (theory.s >= CLOSE * theory.s[-1].max()).all(axis=-1)
     step = np.asarray(theory.step)
     return f"{step[arrived.argmax()]}" if arrived.any() else f"more than {step[-1]}"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 TARGET = 0.9  # a mode has converged if u = n1 lambda reaches this value; in the long run u tends to 1
@@ -34,12 +35,13 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Convergence times of modes with different initial eigenvalues, by four methods."""
+    """Convergence times of modes with different initial eigenvalues under one loss, by four methods."""
 
     formula: np.ndarray  # by formula, from STARTS
     flow: np.ndarray  # by numerical integration, from STARTS
     network: np.ndarray  # in a trained network, from NETWORK_STARTS
     descent: np.ndarray  # in the descent map, from NETWORK_STARTS
+    run: dyn.Trajectory  # the trained network
 
 
 def compute(full: bool) -> dict[str, Times]:
@@ -55,7 +57,7 @@ def _times(model: dyn.Model, batch: int) -> Times:
     W0 = np.diag(np.sqrt(NETWORK_STARTS))
     network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
     descent = dyn.iterate(model, NETWORK_STARTS, steps, LEARNING_RATE)
-    return Times(expected, *map(_crossings, (flow, network, descent)))
+    return Times(expected, _crossings(flow), _crossings(network), _crossings(descent), network)
 
 
 def _formula(model: dyn.Model, starts: np.ndarray) -> np.ndarray:
@@ -67,9 +69,10 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """Return the time at which each mode first has u = n1 lambda >= TARGET, interpolated between recorded times.
+    """Return the time at which each mode first has u >= TARGET, interpolated between recorded times.
 
-    lambda is the predictor eigenvalue of the mode, and n1 the variance of view 1.
+    u = n1 lambda is the scaled predictor eigenvalue of a mode: lambda is the predictor eigenvalue, and n1 is the
+    variance of each input in the online view.
     """
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
@@ -95,21 +98,24 @@ def draw(data: dict[str, Times]) -> Figure:
 
 
 def caption(data: dict[str, Times], full: bool) -> str:
-    """Return the caption, which describes the plot and states how flow and network differ from the formula."""
+    """Return the caption, which describes the plot and compares the flow and the networks with the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     descent = max(np.abs(times.network / times.descent - 1).max() for times in data.values())
-    slopes = listing(f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name})" for name, times in data.items())
+    slopes = listing(
+        f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name}; by the formula {slope(STARTS[:3], times.formula[:3]):.3f})"
+        for name, times in data.items()
+    )
     return f"""
 Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and under the
 isotropic version of this loss (red). The eigenvalue is scaled, `u = n1 lambda`, so that it converges to 1. Here lambda
 is the predictor eigenvalue of the mode, and `n1 = 1 + sigma1^2`, where sigma1 is the standard deviation of the noise on
 the online view. The convergence time is the time that u takes from `u0` to {TARGET}, in units of learning rate times
-step. The exponent of the predictor is `alpha` = 1, and the views have {noise(style.NOISE)}. Lines: formula. Circles:
-the flow, integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning
-rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
+step. The exponent of the predictor is `alpha` = 1. There is {noise(style.NOISE)}. Lines: formula. Circles: the flow,
+integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
+{LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
 
 Under the Euclidean loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the
 learning rate. In theory the time therefore scales as `1/u0` for small `u0`, which is a slope of -1 on these logarithmic
@@ -119,9 +125,11 @@ the convergence time is {slowest}.
 
 The largest relative difference of the integrated flow from the formula is {percent(flow)}. The largest relative
 difference of the networks is {percent(network)} from the formula, and {percent(descent)} from the descent map, which
-has the same finite learning rate as the networks."""
+has the same finite learning rate as the networks.
+
+{agreements({name: agreement(times.run) for name, times in data.items()})}"""
 
 
 def slope(starts: np.ndarray, times: np.ndarray) -> float:
-    """Return the slope of log(time) against log(initial eigenvalue), by least squares."""
+    """Return the slope of log(times) against log(starts) by least squares; ``starts`` are initial eigenvalues."""
     return float(np.polyfit(np.log(starts), np.log(times), 1)[0])

@@ -36,7 +36,7 @@ LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3,
 
 
 def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
-    """Return two diagrams for each loss: one with the axes weight decay and learning rate, one with decay and noise."""
+    """Return two diagrams for each loss, with the axes weight decay and learning rate, and weight decay and noise."""
     cells, diagrams = CELLS[full], {}
     for name, (isotropic, highest) in LOSSES.items():
         model = dyn.Model("euclidean", isotropic=isotropic)
@@ -70,7 +70,11 @@ def _present(data: dict[tuple[str, str], PhaseDiagram]) -> list[str]:
 
 
 def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
-    """Draw the dashed line: the largest stable learning rate, or the largest weight decay at which modes survive."""
+    """Draw the dashed line of a panel, which is computed from the fixed points.
+
+    In a panel with learning rates, this line is the largest stable learning rate. In a panel with noise, it is the
+    largest weight decay at which modes survive.
+    """
     if diagram.y[0] == "learning_rate":
         rho = diagram.x[1]
         best = [dyn.equilibria(diagram.model.replace(weight_decay=value), [1.0])[0] for value in rho]
@@ -108,9 +112,9 @@ survive. On the left, the equilibrium of the surviving modes disappears there in
 
 On the left, in theory, a mode vanishes if it starts below a basin boundary. This boundary rises with weight decay up to
 the fold, so that small modes vanish first. On the right there is no basin boundary, so that either all modes survive or
-none. Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share of these
-points at which eigenvalues oscillate in the end: {shares}. Share of outcomes among the points of the top panels with
-the largest learning rate: {ends}.
+none. Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share of the
+points of the top panels at which eigenvalues oscillate in the end: {shares}. Shares of two outcomes among the points of
+the top panels with the largest learning rate: {ends}.
 
 The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
 {count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points. A prediction of
@@ -118,18 +122,19 @@ the most common outcome ({common}) at every point would agree at {count(outcomes
 
 
 def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, fastest: bool = False) -> str:
-    """Format the share of an outcome among the points of a top panel.
+    """Format the share of the points with this ``outcome`` in the diagram of weight decay and learning rate.
 
-    fastest: count only the points with the largest learning rate.
+    name: the loss, a key of LOSSES. fastest: if True, only the points with the largest learning rate are counted.
     """
     outcomes = data[name, "learning rate"].outcome
     return percent(float(np.mean((outcomes[-1] if fastest else outcomes) == outcome)))
 
 
 def _outcomes(diagram: PhaseDiagram) -> list[tuple[str, str]]:
-    """Return a pair of outcomes for each of some grid points of a diagram.
+    """Return the predicted and the computed outcome at points of a coarse grid in a diagram.
 
-    The first outcome is predicted from the fixed points by ``dyn.collapse``; the second is that of the descent map.
+    The coarse grid has about CHECKED points along each axis. The first outcome of each pair is predicted from the fixed
+    points by ``dyn.collapse``; the second outcome is that of the descent map.
     """
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED

@@ -9,9 +9,12 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.results.plotting import mode_colors
 from figures import style
-from figures.captions import count, noise, percent
+from figures.captions import count, noise, percent, table
+from figures.statistics import plus_minus
 
-MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 5, 0.1, 1000
+MODES, INPUTS, LEARNING_RATE, STEPS = 4, 6, 0.1, 1000
+COLLAPSED = 0.01  # a mode whose final eigenvalue is below this fraction of the largest has collapsed
+SEEDS = range(5, 10)  # each with different initial weights of encoder and predictor
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(0.98)}
 BATCH = {False: 2_000, True: 50_000}
 NOISE = (0.3, 0.3)
@@ -19,32 +22,34 @@ NOISE = (0.3, 0.3)
 Key = tuple[str, str]
 
 
-def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Return a network for each loss and target; all networks start from the same weights."""
-    random = np.random.default_rng(SEED)
-    W0 = 2 * style.initial_weights(MODES, INPUTS, SEED)
-    W_P0 = 0.5 * np.eye(MODES) + 0.25 * random.standard_normal((MODES, MODES))
+def compute(full: bool) -> dict[Key, list[dyn.Trajectory]]:
+    """Return the networks of all seeds for each loss and target."""
     return {
-        (loss, name): dyn.train(
-            dyn.Model(loss, predictor=dyn.Learned(), noise=NOISE, target=target, weight_decay=0.005),
-            W0,
-            STEPS,
-            LEARNING_RATE,
-            batch_size=BATCH[full],
-            seed=SEED,
-            record=STEPS // 100,
-            W_P0=W_P0,
-        )
+        (loss, target): [_network(loss, target, seed, BATCH[full]) for seed in SEEDS]
         for loss in style.LOSSES
-        for name, target in TARGETS.items()
+        for target in TARGETS
     }
 
 
-def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
+def _network(loss: str, target: str, seed: int, batch: int) -> dyn.Trajectory:
+    W_P0 = 0.5 * np.eye(MODES) + 0.25 * np.random.default_rng(seed).standard_normal((MODES, MODES))
+    return dyn.train(
+        dyn.Model(loss, predictor=dyn.Learned(), noise=NOISE, target=TARGETS[target], weight_decay=0.005),
+        2 * style.initial_weights(MODES, INPUTS, seed),
+        STEPS,
+        LEARNING_RATE,
+        batch_size=batch,
+        seed=seed,
+        record=STEPS // 100,
+        W_P0=W_P0,
+    )
+
+
+def draw(data: dict[Key, list[dyn.Trajectory]]) -> Figure:
     """Draw alignments in the top row, and eigenvalues of correlation and predictor in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharex=True, sharey="row")
-    for (above, below), ((loss, target), net) in zip(axes.T, data.items(), strict=True):
+    for (above, below), ((loss, target), (net, *_)) in zip(axes.T, data.items(), strict=True):
         for column, color in zip(net.alignment.T, mode_colors(MODES), strict=True):
             above.plot(net.step, column, color=color)
         for s, lam, color in zip(net.s.T, net.predictor.T, mode_colors(MODES), strict=True):
@@ -61,20 +66,48 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
     return figure
 
 
-def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
+def least_alignment(run: dyn.Trajectory, record: int) -> float:
+    """Return the smallest alignment of a surviving mode at the recorded step with index ``record``."""
+    return float(run.alignment[record][survives(run)].min())
+
+
+def survives(run: dyn.Trajectory) -> np.ndarray:
+    """Return True for modes whose final eigenvalue exceeds COLLAPSED times the largest one; shape (M,)."""
+    return np.asarray(run.s[-1] > COLLAPSED * run.s[-1].max())
+
+
+def least_random_alignment(modes: int, draws: int = 20_000) -> float:
+    """Return the smallest alignment over modes, as a mean over random predictors with independent normal entries.
+
+    modes: number of modes. draws: number of random predictors.
+    """
+    columns = np.random.default_rng(0).standard_normal((draws, modes, modes))
+    alignment = np.abs(np.diagonal(columns, axis1=1, axis2=2)) / np.linalg.norm(columns, axis=1)
+    return float(alignment.min(axis=1).mean())
+
+
+def caption(data: dict[Key, list[dyn.Trajectory]], full: bool) -> str:
     """Return the caption, which describes the panels and states the alignment at the start and at the end."""
-    ends = "; ".join(
-        f"{loss}, {target}: {percent(net.alignment[0].min())} to {percent(net.alignment[-1].min())}"
-        for (loss, target), net in data.items()
-    )
+    rows = [["", "at the start, mean", "at the end, mean", "at the end, least", "collapsed modes"]]
+    for (loss, target), runs in data.items():
+        start, end = (np.array([least_alignment(run, record) for run in runs]) for record in (0, -1))
+        collapsed = sum(int((~survives(run)).sum()) for run in runs)
+        means = plus_minus(start), plus_minus(end, 5)
+        rows.append([f"{loss}, {target}", *means, f"{end.min():.5f}", f"{collapsed} of {MODES * len(runs)}"])
     return f"""
 Linear networks whose predictor W_P is a full matrix (M = {MODES} modes, N = {INPUTS} inputs, {noise(NOISE)}, learning
 rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step). The predictor is trained like the
 encoder, from a random initial matrix. Each column has one loss and one target: the encoder itself (shared target), or
-an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment
-|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step. The alignment is 1 if u is also
-an eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along
-each eigenvector (dashed lines), against step.
+an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment |u .
+W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step. The alignment is 1 if u is also an
+eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along
+each eigenvector (dashed lines), against step. One of {len(SEEDS)} networks with different initial weights is drawn for
+each loss and target.
 
-Alignment of the least aligned mode, at the start and at the end: {ends}. The eigenmode theory of a learned predictor
-assumes that predictor and correlation share eigenvectors. The theory is exact once the eigenvectors are aligned."""
+The eigenmode theory of a learned predictor assumes that predictor and correlation share eigenvectors; all alignments
+are then 1. The table has the alignment of the least aligned mode of each network. Mean: mean over {len(SEEDS)}
+networks, +- standard error. Least: smallest value in any network. Modes with a final eigenvalue below
+{percent(COLLAPSED)} of the largest final eigenvalue have collapsed and are left out. For random predictor matrices of
+independent normal entries, the alignment of the least aligned mode has the mean {least_random_alignment(MODES):.2f}.
+
+{table(rows)}"""

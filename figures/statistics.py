@@ -50,9 +50,10 @@ def mean_of(values: Array) -> Interval:
 def crossed_mean(values: Array) -> Interval:
     """Return the mean of values (S, I) of S networks on the same I images, with a confidence interval.
 
-    The interval holds for other networks and other images of the same kind. The variance of the mean is the variance
-    over networks divided by S, plus the variance over images divided by I. The degrees of freedom are those of
-    Satterthwaite's approximation.
+    The interval holds for other networks and other images of the same kind. The variance of the mean is a sum of two
+    terms. The first term is the variance over networks of their means over images, divided by S. The second term is the
+    variance over images of their means over networks, divided by I. The degrees of freedom are those of Satterthwaite's
+    approximation.
     """
     parts = [values.mean(axis=axis).var(ddof=1) / values.shape[1 - axis] for axis in (1, 0)]
     variance = float(sum(parts))
@@ -73,8 +74,9 @@ def ratio_of(ratios: Array) -> Interval:
 def median_of(values: Array, seed: int = 0) -> Interval:
     """Return the median of values (S, M) of S seeds and M modes, with a bootstrap interval over seeds and modes.
 
-    Values may be infinite; values that are nan are left out. The bootstrap draws whole seeds and whole modes with
-    replacement, because values of the same seed are not independent, and neither are values of the same mode.
+    Values may be infinite; values that are nan are left out. Values of the same seed are not independent, and values of
+    the same mode are not independent either. The bootstrap therefore draws whole seeds and whole modes, with
+    replacement.
     """
     rng, (seeds, modes) = np.random.default_rng(seed), values.shape
     rows = rng.integers(seeds, size=(RESAMPLED, seeds, 1))
@@ -86,9 +88,10 @@ def median_of(values: Array, seed: int = 0) -> Interval:
 
 
 def _median(values: Array) -> float:
-    """Return the lower median of all values that are not nan.
+    """Return the lower median of all values that are not nan; return nan if there are none.
 
-    The lower median is one of the values, so that no mean with an infinite value is needed.
+    For an even number of values, the lower median is the smaller one of the two middle values. Their mean is not used,
+    because it would be infinite if one of them is infinite.
     """
     counted = np.sort(values[~np.isnan(values)])
     return float(counted[(len(counted) - 1) // 2]) if len(counted) else np.nan
@@ -109,8 +112,8 @@ def difference_error(first: Array, second: Array, images: int) -> float:
     """Return an upper bound of the standard error of the difference of two mean accuracies.
 
     The error is due to the finite number of test images, ``images``. first, second: accuracies of two groups of
-    networks, between 0 and 1. The bound is reached if the first networks never fail on an image on which the second
-    networks fail.
+    networks, between 0 and 1; all networks are tested on the same images. The bound is reached if there is no image on
+    which networks of both groups fail.
     """
     failures = 2 - float(first.mean()) - float(second.mean())
     return float(np.sqrt(failures / images))

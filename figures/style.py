@@ -1,4 +1,4 @@
-"""Define sizes, colours and drawing functions of all figures, and the eight models of the paper's Figure 2."""
+"""Define sizes, colours and drawing functions of all figures, and eight models of Halvagal et al. (2023)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,7 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def paper_models() -> dict[tuple[str, str], dyn.Model]:
-    """Return the models of the paper's Figure 2; the keys of the dictionary are pairs (loss, setting)."""
+    """Return the models in Figure 2 of Halvagal et al. (2023); the keys are pairs (loss, setting)."""
     return {
         (loss, setting): dyn.Model(loss, noise=NOISE, **options)
         for loss in LOSSES
@@ -60,12 +60,12 @@ def paper_models() -> dict[tuple[str, str], dyn.Model]:
 
 
 def title(loss: str, setting: str) -> str:
-    """Return the title of a panel of Figure 2, from its loss and setting."""
+    """Return the title of a panel for one loss and one setting, such as "Cosine, isotropic"."""
     return f"{loss.capitalize()}, {setting}"
 
 
 def initial_weights(modes: int, inputs: int, seed: int) -> np.ndarray:
-    """Draw initial weights (M, N) as in the paper: independent normal entries of standard deviation 1/4."""
+    """Draw initial weights (M, N) as Halvagal et al. (2023): independent normal entries of standard deviation 1/4."""
     return np.random.default_rng(seed).normal(0.0, 0.25, (modes, inputs))
 
 
@@ -75,18 +75,19 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
-    """Draw eigenvalues against steps, sorted at each step and coloured by rank.
+    """Draw eigenvalues against steps, sorted at each step and coloured by rank; draw the first network of several.
 
-    The recorded eigenvalues of a network are sorted at each step, so that only the rank identifies an eigenvalue. The
-    eigenvalues of other trajectories are therefore sorted, too.
+    The recorded eigenvalues of a trained network are sorted at each step, so that only the rank identifies an
+    eigenvalue. Here the eigenvalues of all trajectories are sorted, so that equal colours mean equal ranks.
     """
-    replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
+    s = np.sort(trajectory.members()[0], axis=-1)
+    replace(trajectory, s=s, target=s, predictor=s).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
     """Draw one legend below all panels.
 
-    entries: the line properties of each entry, by its label; underscores in labels become spaces.
+    entries: the properties of the line of each entry. The keyword is the label; underscores in it become spaces.
     """
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]
@@ -94,7 +95,7 @@ def legend(figure: Figure, **entries: dict) -> None:
 
 
 def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
-    """Draw ``data`` in the common style, and write a .png and a .pdf file; equal data give equal bytes."""
+    """Draw ``data`` in the common style, and write a .png and a .pdf file; equal data give identical files."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):

@@ -12,12 +12,16 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.analysis.bifurcation import Bifurcation
 from figures import style
-from figures.captions import count, noise, percent
+from figures.agreement import agreement, agreements
+from figures.captions import count, listing, noise
 
 NOISE, ALPHA = (0.3, 0.1), 1.0
 LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # values: (isotropic, largest weight decay)
 STARTS = np.array([0.03, 1.2])  # initial eigenvalues of two modes, which are independent of each other
 NETWORKS, LEARNING_RATE, STEPS = 7, 0.3, 1000
+RECORD = [5, 10, 20, 50, 100, 200, 500]
+COMPARED = 3  # every third network is compared with the descent map; its prediction takes seconds
+COLLAPSED = 0.01  # a mode of a network has collapsed if its final eigenvalue is below this value
 BATCH = {False: 4_000, True: 50_000}
 STABLE, UNSTABLE = (
     {"color": style.BLUE, "linewidth": 1.2},
@@ -31,12 +35,17 @@ FROM = (
 
 
 class Panel(NamedTuple):
-    """The bifurcation diagram of one loss, and K networks with different weight decays."""
+    """The bifurcation diagram of one loss, and K networks, each with its own weight decay and two modes."""
 
     diagram: Bifurcation
     rho: np.ndarray  # weight decays of the networks (K,)
-    network: np.ndarray  # final eigenvalues of the networks (K, 2)
-    theory: np.ndarray  # final eigenvalues of the descent maps (K, 2)
+    networks: list[dyn.Trajectory]
+    survives: np.ndarray  # True for modes that survive in theory (K, 2)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Final eigenvalues of the networks, in the order of STARTS (K, 2)."""
+        return np.array([network.modes[-1] for network in self.networks])
 
 
 def compute(full: bool) -> dict[str, Panel]:
@@ -48,15 +57,13 @@ def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
     model = dyn.Model("euclidean", isotropic=isotropic, noise=NOISE, predictor=dyn.ClosedForm(ALPHA))
     rho = np.linspace(0.1, 0.95, NETWORKS) * highest
     W0 = np.diag(np.sqrt(STARTS))
-    ends = []
-    for seed, value in enumerate(rho):
-        decaying = model.replace(weight_decay=value)
-        network = dyn.train(decaying, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=[0, STEPS]).modes[
-            -1
-        ]
-        ends.append((network, dyn.iterate(decaying, STARTS, STEPS, LEARNING_RATE, record=STEPS).s[-1]))
-    network, theory = np.array(ends).swapaxes(0, 1)
-    return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, network, theory)
+    decaying = [model.replace(weight_decay=value) for value in rho]
+    networks = [
+        dyn.train(each, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=RECORD)
+        for seed, each in enumerate(decaying)
+    ]
+    survives = np.array([dyn.collapse(each, STARTS).survives for each in decaying])
+    return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, networks, survives)
 
 
 def draw(data: dict[str, Panel]) -> Figure:
@@ -68,7 +75,7 @@ def draw(data: dict[str, Panel]) -> Figure:
             special = line.get_marker() != "None"
             line.set(**(POINT if special else {"color": style.BLUE}))
         for mode, look in enumerate(FROM):
-            ax.plot(panel.rho, panel.network[:, mode], **look)
+            ax.plot(panel.rho, panel.ends[:, mode], **look)
         ax.set(title=name, ylabel="eigenvalue $s$", xlim=(0, panel.diagram.between[1]))
         ax.label_outer(remove_inner_ticks=False)
     names = {f"network from {start:g}": look for start, look in zip(STARTS, FROM, strict=True)}
@@ -77,21 +84,35 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, bifurcations, and deviations of networks from the descent map."""
+    """Return the caption, which describes the panels, states the bifurcations, and tests networks against theory."""
     standard, isotropic = data.values()
     (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
-    worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())
+    rows = {
+        f"{name}, rho = {rho:.3g}": agreement(network, COLLAPSED)
+        for name, panel in data.items()
+        for rho, network in [*zip(panel.rho, panel.networks, strict=True)][::COMPARED]
+    }
+    outcomes = listing(
+        f"{np.sum((panel.ends > COLLAPSED) == panel.survives)} of {panel.ends.size} modes ({name}; "
+        f"{panel.survives.sum()} if no mode of a network had collapsed)"
+        for name, panel in data.items()
+    )
     return f"""
 Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horizontal) under the Euclidean loss (left)
-and its isotropic version (right). The views have {noise(NOISE)}, and the exponent of the predictor is alpha =
-{ALPHA:g}. Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations.
-Left: a mode that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a
-{fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
+and its isotropic version (right). There is {noise(NOISE)}, and the exponent of the predictor is alpha = {ALPHA:g}.
+Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations. Left: a mode
+that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a {fold.kind} at
+rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
 {1 / (4 * (1 + NOISE[0] ** 2)):.6g}, where n1 = 1 + sigma1^2 is the variance of the online view. At any larger weight
-decay the mode collapses. Right: under the isotropic loss the mode survives from any initial value up to rho =
-{meeting.value:.6g}. There the equilibrium reaches zero ({meeting.kind} bifurcation).
+decay the mode collapses in theory. Right: under the isotropic loss the mode survives in theory from any initial value
+up to rho = {meeting.value:.6g}. There the equilibrium reaches zero ({meeting.kind} bifurcation).
 
 Symbols: final eigenvalues of linear networks with two modes after {count(STEPS)} steps at learning rate
 {LEARNING_RATE:g}, with {count(BATCH[full])} samples a step. Crosses: the mode that starts at {STARTS[0]:g}. Circles:
-the mode that starts at {STARTS[1]:g}. Largest difference between the final eigenvalues of the networks and of the
-descent map: {worst:.2g}, which is {percent(float(worst / STARTS[1]))} of {STARTS[1]:g}."""
+the mode that starts at {STARTS[1]:g}. A mode of a network has collapsed if its final eigenvalue is below {COLLAPSED:g}.
+Theory predicts from the equilibria which modes collapse. The prediction is right for {outcomes}.
+
+{agreements(rows)}
+
+This table has every third network. It counts a mode only at steps at which its variance in theory is above
+{COLLAPSED:g}."""

@@ -26,6 +26,8 @@ DOCUMENTS = (
     "docs/glossary.md",
     "docs/map.md",
     "docs/architecture.md",
+    "docs/finite_batches.md",
+    "docs/finite_batches_table.md",
     "docs/combinations.md",
     "docs/benchmarks.md",
 )

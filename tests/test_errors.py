@@ -151,7 +151,7 @@ CASES = {
     "init nothing, cosine": (
         solve(model=dyn.Model("cosine", predictor=dyn.Learned(init=0.0))),
         "init",
-        "have a nonzero eigenvalue for the cosine loss, because this loss divides by the norm of the",
+        "contain a nonzero predictor eigenvalue, because the cosine loss divides by the norm of the prediction",
         "[0.]",
     ),
     "normalized by nothing": (
@@ -355,7 +355,7 @@ CASES = {
     "parameters numbered": (
         lambda: dyn.Loss("|p - sg(z2)|^2", {1: 2}),
         "loss",
-        "have parameters whose names are text",
+        "have parameters whose names are strings",
         "1",
     ),
     "parameters None": (

@@ -151,7 +151,7 @@ class SymbolicLoss(ABC):
         return sorted((function for function in functions if not is_natural(function)), key=sp.default_sort_key)
 
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
-        """Return a pair (eigenvalue, component) for each product h(W_P) u of a function and a vector in the loss.
+        """Return a pair (eigenvalue, component) for each product of a matrix h(W_P) and a vector u in the loss.
 
         eigenvalue: h(lambda) in mode ``k``. component: the component of the vector u in mode ``k``.
         """

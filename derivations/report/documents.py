@@ -5,8 +5,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import mpmath as mp
+
 from derivations.losses.catalogue import Setting, catalogue
 from derivations.losses.loss import SymbolicLoss
+from derivations.report import checks
 from derivations.report.derivation import report
 from derivations.report.steps import SYMBOLS, Step
 
@@ -157,7 +160,10 @@ def index(reports: Mapping[Setting, list[Step]]) -> str:
         "# Derivations",
         "",
         "Each page leads from a loss to its eigenvalue dynamics, step by step. Each step is checked when the page",
-        "is written. The letters $`A_m, B_m, \\ldots`$ in rates are expectations, which the page of the loss defines.",
+        "is written. Symbolic checks hold for any number of modes. Numerical checks compare both sides at random",
+        f"points, in {checks.DIGITS} digits; they fail if the difference exceeds {mp.nstr(checks.CLOSE, 1)} times 1"
+        " plus the value.",
+        "The letters $`A_m, B_m, \\ldots`$ in rates are expectations, which the page of the loss defines.",
         "`ssl-dynamics derive --loss cosine --isotropic --format latex` prints a derivation as a LaTeX document,",
         "`--format html` as a web page.",
         "",

@@ -30,12 +30,11 @@ class Degrees(NamedTuple):
 
 
 def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
-    """Return the degrees of homogeneity of the rates; return None if the rates are not homogeneous.
+    """Return the degrees of the rates in s and in lambda; return None if the rates are not homogeneous.
 
     trains_predictor: True if the predictor is learned. Let the forces on the representations have the degree a in the
-    representations and the degree b in the predictor eigenvalues. The scale of a learned predictor follows the scale
-    of the representations only if the force on the predictor has the degrees a + 1 and b - 1. If it has other degrees,
-    the result is None.
+    representations and the degree b in the predictor eigenvalues. A learned predictor then scales with the
+    representations only if the force on the predictor has the degrees a + 1 and b - 1. Otherwise the result is None.
     """
     of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}
     if len(of_views) != 1 or (common := of_views.pop()) is None:

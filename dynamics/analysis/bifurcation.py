@@ -1,4 +1,4 @@
-"""Define the function ``bifurcation``: follow equilibria along a parameter; find folds and changes of stability."""
+"""Define the function ``bifurcation``, which follows equilibria along a parameter and finds changes of stability."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,6 +107,8 @@ def bifurcation(
 ) -> Bifurcation:
     """Follow the equilibria s (r(s) - rho) = 0 along a parameter; find their stability, folds and bifurcation points.
 
+    s is the correlation eigenvalue of a mode, r(s) is the rate of the mode, and rho is the weight decay.
+
     Parameters
     ----------
     model : Model
@@ -138,10 +140,10 @@ def bifurcation(
 
     Notes
     -----
-    A mode has the correlation eigenvalue s, the predictor eigenvalue lambda and the rate r; rho is the weight decay. If
-    modes are independent, the branches on which a mode survives are followed by arc length, starting from the roots of
-    r = rho. Folds are the solutions of r = rho and dr/dlambda = 0; Newton's method finds them up to rounding errors.
-    Changes of stability are found by root-finding, with an accuracy of 1e-12.
+    If modes are independent, the branches on which a mode survives are followed by arc length, starting from the roots
+    of r = rho. Folds are the solutions of the two equations r = rho and dr/dlambda = 0, where lambda is the predictor
+    eigenvalue of the mode; Newton's method finds them up to rounding errors. Changes of stability are found by
+    root-finding, with an accuracy of 1e-12.
 
     Examples
     --------
@@ -158,7 +160,8 @@ def bifurcation(
     if parameter != "learning_rate":
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
-        errors.reject("learning_rate", "be left out, because `parameter` is 'learning_rate'", learning_rate)
+        requirement = "be left out, because `parameter` is 'learning_rate', whose values are set by `between`"
+        errors.reject("learning_rate", requirement, learning_rate)
     given = {name: value for name, value in (("s0", start), ("learning_rate", eta)) if value is not None}
     with within_range(model, start, between=values, **given):
         branches, remark = _branches(model, parameter, values, start, eta)
@@ -173,9 +176,9 @@ def bifurcation(
 
 
 def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
-    """Return the branches of equilibria with their folds and bifurcation points, and a remark.
+    """Return the branches of equilibria with their folds and bifurcation points, and a remark for the user.
 
-    The remark states the reason if there are no branches.
+    If there are no branches, the remark states the reason.
     """
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)

@@ -29,9 +29,10 @@ Array = npt.NDArray[np.float64]
 class EquilibriumBranch(Value):
     """A branch of equilibria with the same number of surviving modes, as a function of a parameter.
 
-    value (K,): K values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes; 0 if no mode
-    survives. surviving: number of surviving modes. stable (K,): True where the equilibrium is stable (in the descent
-    map if the parameter is the learning rate; in the flow if not). equilibria: the equilibrium at each value.
+    value (K,): K values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes at each value; 0
+    if no mode survives. surviving: number of surviving modes. stable (K,): True for stable equilibria. If the parameter
+    is the learning rate, stability refers to the descent map; for all other parameters, it refers to the flow.
+    equilibria: K equilibria, one for each value of the parameter.
     """
 
     value: Array
@@ -42,7 +43,10 @@ class EquilibriumBranch(Value):
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
-        """Return the branch with the equilibrium ``at_value[i]`` at ``value[i]``; stability refers to the flow."""
+        """Return the branch whose equilibrium is ``at_value[i]`` if the parameter has the value ``value[i]``.
+
+        surviving: number of surviving modes. The stability of the branch refers to the flow.
+        """
         s = np.array([equilibrium.s[0] for equilibrium in at_value])
         stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
         return cls(value, s, surviving, stable, tuple(at_value))
@@ -52,12 +56,15 @@ class EquilibriumBranch(Value):
 class SpecialPoint:
     """A fold or bifurcation point: its ``kind``, ``value`` of the parameter, and eigenvalue ``s`` of surviving modes.
 
-    Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a branch on which the mode survives meets
-    the branch on which the mode has collapsed, and they exchange stability), "exchange" (a real growth rate of a
-    perturbation changes sign), "hopf" (the real part of a complex pair of growth rates changes sign). A step of the
-    descent map multiplies perturbations by factors called multipliers; the absolute value of a multiplier reaches 1 at
-    the point. The kind is "flip" if this multiplier is -1 (an oscillation of period two begins), "exchange" if this
-    multiplier is 1, and "neimark-sacker" if two multipliers are a complex pair.
+    In the flow there are four kinds. At a "fold", two branches meet and vanish. At a "transcritical" point, a branch on
+    which the mode survives meets the branch on which the mode has collapsed, and the two branches exchange stability.
+    At an "exchange", a real growth rate of a perturbation changes sign. At a "hopf" point, the real part of a complex
+    pair of growth rates changes sign.
+
+    In the descent map there are three kinds. Every step multiplies a perturbation by a factor, called its multiplier.
+    At the point, the absolute value of one multiplier, or of a complex pair of multipliers, reaches 1. At a "flip" the
+    multiplier is -1, and an oscillation of period two begins. At an "exchange" the multiplier is 1. At a
+    "neimark-sacker" point two multipliers are a complex pair.
     """
 
     kind: str
@@ -88,8 +95,8 @@ def distinct(branches: Branches) -> tuple[SpecialPoint, ...]:
 class IndependentModes:
     """Equilibria of an independent mode: curves in the plane of a parameter and the predictor eigenvalue lambda.
 
-    low, high: range of the parameter. eta: learning rate, if the flow of the model depends on the learning rate;
-    otherwise None.
+    low, high: lowest and highest value of the parameter. eta: learning rate of a model with an EMA target or tracking,
+    whose flow depends on eta; None for other models.
     """
 
     model: Model
@@ -143,7 +150,7 @@ class IndependentModes:
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
         """Return the equilibrium at a value of the parameter, for a mode with predictor eigenvalue lam.
 
-        The mode has collapsed if lam is not larger than the predictor eigenvalue at s = 0.
+        The mode has collapsed if lam is not larger than the predictor eigenvalue at the correlation eigenvalue s = 0.
         """
         return fixed_points.single_mode(self.at(value), lam if self.survives(value, lam) else None, self.eta)
 
@@ -152,9 +159,9 @@ class IndependentModes:
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """Return True if a mode with predictor eigenvalue lam survives: if lam is larger than lambda at s = 0.
+        """Return True if a mode with predictor eigenvalue lam survives, at a value of the parameter.
 
-        value: value of the parameter.
+        The mode survives if lam is larger than the predictor eigenvalue of a collapsed mode (``floor``).
         """
         return lam > self.floor(value) + ROUNDING
 
@@ -175,10 +182,11 @@ class IndependentModes:
 
 
 def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
-    """Return True if a point lies on a curve of equilibria, up to the error of linear interpolation on the curve.
+    """Return True if a point lies on a curve of equilibria, up to one percent of the predictor eigenvalue ``lam``.
 
-    value: parameter at the point. lam: predictor eigenvalue at the point. The distances between curves are larger than
-    the error of interpolation.
+    value: parameter at the point. lam: predictor eigenvalue at the point. The curve is interpolated linearly between
+    its computed points. One percent is more than the error of the interpolation, and less than the distance between two
+    curves.
     """
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam
@@ -187,11 +195,12 @@ def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
     """Return the branches of equilibria at which all surviving modes have the same eigenvalue.
 
-    There is one branch for each number of surviving modes; with each branch, the points are returned at which the
+    There is one branch for each number of surviving modes. Each branch is returned with the points at which its
     stability changes.
 
     s0: initial eigenvalues (M,). The flow conserves a quantity, and the value of this quantity at s0 selects the
-    equilibria. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.
+    equilibria. eta: learning rate of a model with an EMA target or tracking, whose flow depends on eta; None for other
+    models.
     """
 
     def at(value: float, surviving: int) -> Equilibrium:
@@ -207,8 +216,9 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
     """Return the branches of fixed points of the descent map along the learning rate eta, and a remark.
 
-    The fixed points do not depend on eta, but their stability does. s0: initial eigenvalues (M,), or None if modes are
-    independent. The remark is the ``remark`` of the result of ``equilibria``.
+    The fixed points do not depend on eta, but their stability does. The remark is the one with which the function
+    ``equilibria`` returns the fixed points. values: values of eta. s0: initial eigenvalues (M,), or None if modes are
+    independent.
     """
     eta = values[0] if model.needs_learning_rate else None
     result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []
@@ -239,8 +249,9 @@ def stability_changes(
 ) -> list[SpecialPoint]:
     """Return the points of a branch at which the largest growth rate of perturbations changes sign.
 
-    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; if it is empty, the
-    kind of a point is "hopf" for a complex growth rate and "exchange" for a real growth rate.
+    at: function that returns the equilibrium at a value of the parameter. kind: the kind of all returned points. If
+    ``kind`` is empty, the growth rate that changes sign determines the kind of a point: "hopf" for a complex growth
+    rate, and "exchange" for a real growth rate.
     """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
@@ -255,11 +266,12 @@ def stability_changes(
 
 
 def _crossings(values: Array, margin: Array, noise: Array, function: Callable[[float], float]) -> list[float]:
-    """Return the points between successive ``values`` at which a function changes sign.
+    """Return the arguments at which a function changes sign, found by root-finding between successive ``values``.
 
-    values (K,): arguments of the function, in ascending order. margin (K,): the function at these arguments; arguments
-    at which the function is zero up to its ``noise`` (K,) are left out. Raises RuntimeError if the function has other
-    values than margin, because it follows another branch.
+    values (K,): arguments in ascending order. margin (K,): known values of the function at these arguments. noise (K,):
+    numerical error of ``margin``; arguments at which |margin| is at most this error are left out. Raises RuntimeError
+    if the function has the same sign at two arguments between which ``margin`` changes sign. This happens if the
+    function has moved from the branch of ``margin`` to another branch.
     """
     clear = np.flatnonzero(np.abs(margin) > noise)
     intervals = [(values[i], values[j]) for i, j in pairwise(clear) if margin[i] * margin[j] < 0]
@@ -272,5 +284,5 @@ def _crossings(values: Array, margin: Array, noise: Array, function: Callable[[f
 
 
 def _finite(growth: float) -> float:
-    """Return a growth rate; an infinite growth rate is replaced by the largest float of the same sign."""
+    """Return the growth rate if it is finite, and the largest float of the same sign if it is infinite."""
     return float(np.clip(growth, -np.finfo(float).max, np.finfo(float).max))

@@ -154,7 +154,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
 
 
 def _is_decided(model: Model) -> bool:
-    """Return True if the fixed points determine the limit of the flow from all initial eigenvalues."""
+    """Return True if the fixed points determine the limit of the flow, whatever the initial eigenvalues are."""
     predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
     if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
         return False
@@ -163,13 +163,13 @@ def _is_decided(model: Model) -> bool:
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
-    """Return the prediction for a loss under which surviving modes become equal."""
+    """Return the prediction for a cosine loss, under which the eigenvalues of all surviving modes become equal."""
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
         reason = "weight decay shrinks all modes, and this loss does not set the size of modes"
     elif positive.any():
         final = next(equilibrium.s[0] for equilibrium in fixed_points if equilibrium.surviving == positive.sum())
-        reason = "surviving modes become equal, and a conserved quantity sets their eigenvalue"
+        reason = "all surviving modes converge to the same eigenvalue, which a conserved quantity sets"
     reasons = tuple(reason if is_positive else "zero from the start" for is_positive in positive)
     return Collapse(model, s0, np.where(positive, final, 0.0), reasons, fixed_points)
 

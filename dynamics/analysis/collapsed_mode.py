@@ -1,9 +1,10 @@
-"""Compute the growth rate of a collapsed mode: the limit of its rate r as its singular value w goes to zero.
+"""Compute the growth rate r - rho of a collapsed mode: its limit as the singular value w of the mode goes to zero.
 
-All other modes survive. The limit may be infinite. For example, under the cosine loss without stop-gradient, and with
-one surviving mode of singular value w1, the rate is about -(2/pi)/(w1 w). Therefore the powers of w in the rate are
-derived first, by running the generated code on orders of magnitude instead of numbers (``numerics.orders``). If these
-powers do not determine the sign of the limit, the sign is taken from the rate at a tiny w.
+r is the rate of the collapsed mode, and rho is the weight decay. All other modes survive. The limit of r may be
+infinite. For example, r is about -(2/pi)/(w1 w) under the cosine loss without stop-gradient, if there is one surviving
+mode with the singular value w1. To detect an infinite limit, the power of w with which r scales is derived first: the
+generated code of the rate is run on powers of w in place of numbers (see ``numerics.orders``). If the powers do not
+determine the sign of the limit, the sign is that of r at a tiny w.
 """
 
 import numpy as np
@@ -26,11 +27,12 @@ Array = npt.NDArray[np.float64]
 
 
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a small perturbation.
+    """Return the growth rate r - rho of a collapsed mode, and a bool: True if the mode grows back when perturbed.
 
     r is the rate of the mode, and rho the weight decay. surviving: eigenvalues of the surviving modes. The growth rate
-    is the limit at the singular value w = 0, which may be infinite. If the limit is zero, the sign of r - rho near
-    w = 0 determines whether the mode grows back.
+    is the limit of r - rho as the singular value w of the mode goes to zero; the limit may be infinite. A mode with a
+    positive limit grows back. If the limit is zero, the sign of r - rho near w = 0 determines whether the mode grows
+    back.
     """
     rho = float(model.weight_decay)
     if model.generated.independent_modes:
@@ -54,9 +56,10 @@ def _limit(far: float, near: float) -> float:
 
 
 def _of_independent_mode(model: Model) -> tuple[float, float]:
-    """Return the limit of the rate r(lambda) of an independent mode as the mode collapses, and a rate near this limit.
+    """Return two rates of an independent mode: the limit of its rate as the mode collapses, and a rate near the limit.
 
-    lambda is the predictor eigenvalue of the mode.
+    The rate near the limit is that of a mode with a small predictor eigenvalue. It shows from which side the rate
+    approaches the limit.
     """
     rates = model.generated.rates
     assert rates is not None and rates.formula is not None
@@ -71,9 +74,11 @@ def _of_independent_mode(model: Model) -> tuple[float, float]:
 
 
 def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
-    """Return the limit of the rate of a mode as the mode collapses while others survive, and a rate near this limit.
+    """Return the limit of the rate of a mode as the mode collapses beside surviving modes, and a rate near the limit.
 
-    surviving: eigenvalues of the surviving modes.
+    The rate near the limit is that of a mode with a tiny eigenvalue. It shows from which side the rate approaches the
+    limit. If the limit is infinite, 1 or -1 is returned in place of the rate near the limit. surviving: eigenvalues of
+    the surviving modes.
     """
     far, near = (_rate(model, [*surviving, share * max(surviving)]) for share in TINY)
     try:
@@ -91,10 +96,10 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
 
 
 def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return how the positive terms of a rate, and how its negative terms, scale with a singular value w: powers of w.
+    """Return the power laws in w with which the positive terms of a rate, and its negative terms, scale as w -> 0.
 
-    The rate is the rate of a mode with the singular value w, which goes to zero. surviving: number of all other modes,
-    which survive.
+    w is the singular value of the mode to which the rate belongs. surviving: number of the other modes, which all
+    survive.
     """
     rates, p = model.generated.rates, model.parameters
     assert rates is not None
@@ -104,9 +109,10 @@ def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
 
 
 def _rate(model: Model, eigenvalues: list[float]) -> float:
-    """Return the rate of the last of the modes with the given correlation eigenvalues.
+    """Return the rate of one mode: the mode to which the last of the correlation ``eigenvalues`` belongs.
 
-    A separate target branch has the same weights as the encoder.
+    eigenvalues: correlation eigenvalues of all modes. A separate target branch is taken to have the weights of the
+    encoder.
     """
     s = np.array(eigenvalues)
     arguments = (s, _predictor(model, s), np.ones(1), *model.parameters.of_expectations)
@@ -114,7 +120,7 @@ def _rate(model: Model, eigenvalues: list[float]) -> float:
 
 
 def _predictor(model: Model, s: Array) -> Array:
-    """Return the predictor eigenvalues at correlation eigenvalues s; a learned predictor has collapsed to zero."""
+    """Return the predictor eigenvalues at correlation eigenvalues s; they are zero if the predictor is learned."""
     return np.asarray(predictor(model.structure, model.parameters, initial(model.structure, s, 0.0), s), float)
 
 

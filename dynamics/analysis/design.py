@@ -1,4 +1,4 @@
-"""Define the function ``design``: compute the gain that gives modes desired dynamics, and the costs of this gain."""
+"""Define the function ``design``, which computes a gain for desired dynamics, and the costs of this gain."""
 
 import re
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Design(Value):
-    """A gain that meets a design target, and the cost of this gain; the result of ``design``.
+    """A gain that meets a design target, with its largest learning rate and its noise; the result of ``design``.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 
 def _fixed_point(model: Model) -> float:
-    """Return the predictor eigenvalue at the fixed point of a mode, which is the same under any gain."""
+    """Return the predictor eigenvalue at the fixed point without weight decay, which is the same under any gain."""
     from derivations.theory import designs, moments
 
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
@@ -205,7 +205,7 @@ def _with_cost(
     between: tuple[float, float],
     remarks: tuple[str, ...],
 ) -> Design:
-    """Return the design with its costs: largest learning rate, largest rate, smallest gain, and noise.
+    """Return the design with its costs, which are largest learning rate, largest rate, smallest gain, and noise.
 
     model: the model with the designed gain. remarks: remarks on the gain, to which remarks on the costs are added.
     """
@@ -238,9 +238,10 @@ def _stable(model: Model) -> Equilibrium | None:
 
 
 def _relative_noise(model: Model) -> float:
-    """Return the stationary variance of the eigenvalue s of a mode, divided by this variance under the standard loss.
+    """Return the ratio of two stationary variances of the eigenvalue s of a mode: designed loss to standard loss.
 
-    The result is nan if one of the two losses has no stable fixed point.
+    Finite batches cause the variances. The result is nan if the designed loss or the standard loss has no stable fixed
+    point at which the mode survives.
     """
     from derivations.theory import designs
 
@@ -256,9 +257,8 @@ def _relative_noise(model: Model) -> float:
 def _noise(model: Model) -> float:
     """Return the stationary variance of s, multiplied by the batch size and divided by the learning rate.
 
-    s is the correlation eigenvalue of a mode.
-
-    The result is nan if no fixed point is stable.
+    s is the correlation eigenvalue of a mode. It fluctuates about a stable fixed point, because batches are finite. The
+    result is nan if no fixed point at which the mode survives is stable.
     """
     from derivations.theory import designs
 

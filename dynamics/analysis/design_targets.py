@@ -51,7 +51,7 @@ class DesignedGain(NamedTuple):
 class DesignTarget(Value, ABC):
     """Base class of design targets; a design target describes desired dynamics of modes.
 
-    needs_weight_decay: True if the target requires a model with weight decay; all other targets exclude weight decay.
+    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without.
     """
 
     needs_weight_decay: ClassVar[bool] = False
@@ -159,7 +159,7 @@ class ArrivalTimes(DesignTarget):
             )
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
-            reason = "a small mode reaches the initial lambda of a larger mode before it arrives, and so arrives later"
+            reason = "a small mode must first grow to the initial lambda of a larger mode, and so arrives later"
             errors.reject("target", f"be finite times that decrease with lambda, because {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
@@ -219,10 +219,12 @@ class SimultaneousArrival(DesignTarget):
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 
     def _changing_rate(self, parameters: dict[str, float], rises: bool) -> dict[str, float]:
-        """Return the smallest steepness, and the slow rate, with which the first and the last mode arrive as desired.
+        """Return the parameters "steepness" and "slow" of a rate with which the first mode arrives at the desired time.
 
-        steepness: power of lambda with which the rate changes from the fast to the slow rate. rises: True if the rate
-        must rise instead of fall, because a constant rate is too slow.
+        The desired time is (1 - spread) times the arrival time of the last mode. The rate is ``fast`` up to the largest
+        initial eigenvalue; then it changes to the rate ``slow``, as lambda to the power ``steepness``. The smallest
+        possible steepness is returned. rises: True if the rate must rise instead of fall, because with a constant rate
+        the first mode would arrive too late. In this case the rate ``slow`` is larger than ``fast``.
         """
         from derivations.theory import designs
 
@@ -276,8 +278,9 @@ class ThresholdRecruitment(DesignTarget):
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return the gain h(lambda) = speed/(1 + (c/lambda)^sharpness), where lambda is the predictor eigenvalue.
 
-        The constant c is chosen such that the rate of a mode, h (1 - lambda/rest), equals the weight decay at the
-        threshold; rest is the predictor eigenvalue at the fixed point without weight decay.
+        speed and sharpness are attributes of this target. The constant c is chosen such that a mode at the threshold is
+        stationary: there its rate h (1 - lambda/rest) equals the weight decay. rest is the predictor eigenvalue at the
+        fixed point without weight decay.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
@@ -308,8 +311,8 @@ class ThresholdRecruitment(DesignTarget):
 class FastestUniform(DesignTarget):
     """Convergence of all singular values w with the same rate c, dw/dt = c (w* - w), as fast as stability allows.
 
-    w is the singular value of a mode, and w* is the value of w at the fixed point. The rate c is the largest rate with
-    which the fixed point is stable in the descent map up to a given learning rate.
+    w is the singular value of a mode, and w* is the value of w at the fixed point. The rate c is as large as possible
+    under one condition: the fixed point is stable in the descent map for all learning rates up to a given value.
 
     Parameters
     ----------
@@ -335,7 +338,7 @@ class FastestUniform(DesignTarget):
         """Return the gain h = speed (w*/w - 1)/(1 - lambda/rest).
 
         w is the singular value and lambda the predictor eigenvalue of a mode; w* and rest are their values at the fixed
-        point. The factor speed = 2/eta, with learning rate eta, follows from the limit of stability of the descent map.
+        point. With the factor speed = 2/eta, the fixed point is stable in the descent map for learning rates up to eta.
         """
         import sympy as sp
 
@@ -347,7 +350,11 @@ class FastestUniform(DesignTarget):
         power = Fraction(0.5 / conditions.alpha).limit_denominator(LARGEST_DENOMINATOR)
         if not 0 < power <= LARGEST_DENOMINATOR or abs(float(power) * 2 * conditions.alpha - 1) > ZERO:
             fraction = f"a fraction with a denominator and a value of at most {LARGEST_DENOMINATOR}"
-            errors.reject("model", f"have an exponent alpha for which 1/(2 alpha) is {fraction}", conditions.alpha)
+            requirement = (
+                f"have an exponent alpha for which 1/(2 alpha) is {fraction}, because the gain is computed from the "
+                "power lambda^(-1/(2 alpha))"
+            )
+            errors.reject("model", requirement, conditions.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
         limit = designs.largest_learning_rate().subs(
@@ -358,7 +365,11 @@ class FastestUniform(DesignTarget):
 
 
 def _goal(level: float, conditions: Conditions) -> float:
-    """Return the predictor eigenvalue at which a mode has arrived: ``level`` times its value at the fixed point."""
+    """Return the predictor eigenvalue at which a mode counts as arrived near the fixed point.
+
+    level: the returned eigenvalue divided by the predictor eigenvalue at the fixed point. Raises ArgumentError unless
+    the returned eigenvalue is above the largest initial predictor eigenvalue.
+    """
     _check_share("level", level, "because the level is a fraction of the predictor eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
@@ -392,7 +403,10 @@ def _read(text: str) -> Any:
 
 
 def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Conditions) -> npt.NDArray[np.float64]:
-    """Return the values (K,) of a SymPy expression in lambda and rest, for K predictor eigenvalues lam."""
+    """Return the values (K,) of a SymPy expression in lambda and rest, for K predictor eigenvalues lam.
+
+    rest is the predictor eigenvalue at the fixed point; its value is that in ``conditions``.
+    """
     from derivations.printers import loss_grammar
     from derivations.theory import designs
 

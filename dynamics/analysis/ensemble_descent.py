@@ -1,6 +1,6 @@
-"""Iterate an ensemble of descent maps until each of them has converged, collapsed or diverged, or oscillates.
+"""Iterate an ensemble of descent maps until each member has converged, collapsed, diverged, or begun to oscillate.
 
-A member of the ensemble is the descent map with one set of parameters, from the same initial eigenvalues.
+A member is a descent map with its own parameters. All members start from the same initial eigenvalues.
 """
 
 import math
@@ -31,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class BlockMotion(NamedTuple):
-    """The motion of the eigenvalues of B ensemble members in a block of steps; each array has the shape (B, M)."""
+    """Last value, range, path length and change of each eigenvalue in a block of steps; arrays (B, M) for B members."""
 
     last: Array  # last value
     range: Array  # largest minus smallest value
@@ -40,7 +40,7 @@ class BlockMotion(NamedTuple):
 
     @classmethod
     def of(cls, s: Array) -> "BlockMotion":
-        """Return the motion of the eigenvalues s (steps, B, M) of B ensemble members in a block of steps."""
+        """Return the motion of the eigenvalues s (steps, B, M) of B ensemble members during a block of steps."""
         return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
 
     def of_members(self, chosen: Mask) -> "BlockMotion":
@@ -54,8 +54,8 @@ class EnsembleDescent:
     field: vector field of the whole ensemble. state: initial state of each member. parameters: parameters of each
     member (B, 1). eta: learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members. The
     attributes ``outcome`` (B,), ``s`` (B, M) and ``steps`` (B,) contain the outcome, the final eigenvalues and the
-    number of steps of each member. Members whose rates overflow stay undecided; ``overflow`` contains the reason, and
-    the number of these members.
+    number of steps of each member. A member whose rates overflow is removed, and its outcome stays "undecided". The
+    attribute ``overflow`` contains an error message about such an overflow, and the number of these members.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
@@ -73,7 +73,7 @@ class EnsembleDescent:
         """Iterate until the outcomes of all members are decided, but at most ``steps`` steps; return the status.
 
         ``steps`` is rounded up to whole blocks. The status is "complete", or states that the user has interrupted the
-        iteration.
+        iteration, or states for how many members the rates have overflowed.
         """
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:
@@ -92,7 +92,8 @@ class EnsembleDescent:
     def _iterate_block(self) -> bool:
         """Iterate for one block of steps, and then remove the members whose outcome is decided.
 
-        If rates overflow, remove the members for which they do, go back to the start of the block, and return False.
+        Return True if the block is complete. If the rates of some members overflow, remove these members, set all other
+        members back to the start of the block, and return False.
         """
         if not len(self.running):
             return True
@@ -117,14 +118,17 @@ class EnsembleDescent:
         return vector_field_of(self.field.model, self.field.closure, self.field.rtol, parameters)
 
     def _keep(self, chosen: Mask) -> None:
-        """Remove all other members from the ensemble."""
+        """Remove all members from the ensemble except those that the mask ``chosen`` selects."""
         self.running, self.eta = self.running[chosen], self.eta[chosen]
         self.state = each(lambda part: part[chosen], self.state)
         self.parameters = self.parameters.map(lambda rows: rows[chosen])
         self.previous = None if self.previous is None else self.previous.of_members(chosen)
 
     def _remove_overflowing(self, first: State, reason: str) -> None:
-        """Remove the members whose rates overflow, and return the others to the state at the start of the block."""
+        """Remove the members whose rates overflow, and set all other members back to the start of the block of steps.
+
+        first: state of all members at the start of the block. reason: message of the error that reported the overflow.
+        """
         overflows = np.zeros(len(self.running), bool)
         for i in range(len(self.running)):
             rows = np.arange(len(self.running)) == i

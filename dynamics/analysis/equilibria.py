@@ -43,7 +43,8 @@ class Equilibria(Value):
     boundary : float or None
         An independent mode collapses if its initial eigenvalue is below this value. None if there is no such boundary.
     fold : float or None
-        Weight decay at which two fixed points of surviving modes meet and disappear; None if there is no fold.
+        Weight decay at which the stable and the unstable fixed point of a surviving mode meet and disappear; None if
+        there is no such weight decay.
     remark : str
         Explanation if there are no fixed points, or if there is a continuous family of fixed points.
     """
@@ -145,8 +146,8 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
     """Return the fixed points of independent modes, at which each mode has collapsed or is at a root of r = rho.
 
-    r is the rate of a mode, and rho the weight decay. modes: number of modes. eta: learning rate, if the flow of the
-    model depends on the learning rate; otherwise None.
+    r is the rate of a mode, and rho the weight decay. modes: number of modes. eta: learning rate of a model with an EMA
+    target or tracking, whose flow depends on eta; None for other models.
     """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
@@ -175,8 +176,8 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
     """Return one fixed point for each number of surviving modes; all surviving modes have the same eigenvalue.
 
-    s0: initial eigenvalues (M,). eta: learning rate, if the flow of the model depends on the learning rate; otherwise
-    None.
+    s0: initial eigenvalues (M,). eta: learning rate of a model with an EMA target or tracking, whose flow depends on
+    eta; None for other models.
     """
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)

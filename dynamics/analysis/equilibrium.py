@@ -103,7 +103,7 @@ class Equilibrium(Value):
 
     @property
     def growth_error(self) -> float:
-        """Absolute value below which a growth rate counts as zero, because it is within the error of the rates."""
+        """Numerical error of growth rates; a growth rate whose absolute value is below this error counts as zero."""
         return MARGINAL * self._scale
 
     @property
@@ -132,7 +132,7 @@ class Equilibrium(Value):
 
     @property
     def _limit(self) -> str:
-        """Text about the largest learning rate, with which the printed line of a stable fixed point ends."""
+        """Last part of the printed line of a stable fixed point, which states the largest stable learning rate."""
         if self.largest_learning_rate == 0:
             return " in the flow, but at no learning rate"
         return f", up to learning rate {self.largest_learning_rate:.6g}"

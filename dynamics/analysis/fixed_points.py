@@ -1,4 +1,4 @@
-"""Compute fixed points of an independent mode, and fixed points of equal modes under a loss that conserves a sum.
+"""Compute fixed points of independent modes, and of equal modes under losses that conserve a sum over modes.
 
 A mode has the correlation eigenvalue s, the predictor eigenvalue lambda, and the rate r; rho is the weight decay.
 """
@@ -60,8 +60,8 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibrium:
     """Return the equilibrium of an independent mode with the predictor eigenvalue lam.
 
-    lam is None for a collapsed mode. eta: learning rate, if the flow of the model depends on the learning rate;
-    otherwise None.
+    lam is None for a collapsed mode. eta: learning rate of a model with an EMA target or tracking, whose flow depends
+    on eta; None for other models.
     """
     if lam is None:
         return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
@@ -152,8 +152,9 @@ def why_a_line(model: Model) -> str:
 def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
     """Return the equilibrium at which ``surviving`` modes have the same eigenvalue, and all other modes have collapsed.
 
-    s0: initial eigenvalues (M,). The loss conserves a sum over modes, which has the same value at s0 and at the
-    equilibrium. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.
+    s0: initial eigenvalues (M,). The loss conserves a sum over modes (see ``invariants``). This sum has the same value
+    at s0 and at the equilibrium, which determines the eigenvalue. eta: learning rate of a model with an EMA target or
+    tracking, whose flow depends on eta; None for other models.
     """
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
     assert power_sum is not None  # ``check_analysed`` requires this if modes are not independent
@@ -171,9 +172,10 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
-    """Return the reason why there is no equilibrium of equal modes, or why such an equilibrium is not determined.
+    """Return an empty text if an equilibrium with equal modes can be computed; otherwise return the reason why not.
 
-    s0: initial eigenvalues (M,). The text is empty if an equilibrium exists and is determined.
+    One reason is that no equilibrium exists. Another reason is that there is a continuous family of equilibria, and no
+    invariant selects one of them. s0: initial eigenvalues (M,).
     """
     if model.weight_decay:
         return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"

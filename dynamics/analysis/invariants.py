@@ -1,4 +1,4 @@
-"""Define the function ``invariants``: return the quantities that a flow conserves, or that decay with weight decay."""
+"""Define the function ``invariants``: the quantities that a flow conserves, and that weight decay makes decay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

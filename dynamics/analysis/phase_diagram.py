@@ -182,7 +182,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be a pair (name, range) of the name of a parameter and the range of this parameter", axis)
+        errors.reject(name, "be a pair (name, range): the name of a parameter, and the range of its values", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     errors.choice(name, parameter, ("learning_rate", *model.parameter_names))
@@ -193,15 +193,15 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """Return an ensemble of models with the parameters of all points (Y, X) of the plane, and the learning rates.
+    """Return a model whose parameters are arrays over all points (Y, X) of the plane, and the learning rates.
 
     The learning rates have the shape (..., 1), which broadcasts with (Y, X, M).
     """
     if x[0] == y[0]:
-        errors.reject("y", "have another parameter than `x`, because the diagram is a plane of two parameters", y[0])
+        errors.reject("y", "name another parameter than `x`, because the diagram is a plane of two parameters", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
-        errors.reject("learning_rate", "be left out, because `x` or `y` is 'learning_rate'", learning_rate)
+        errors.reject("learning_rate", "be left out, because `x` or `y` already sets the learning rate", learning_rate)
     eta = np.asarray(errors.positive_number("learning_rate", learning_rate)) if swept is None else swept
     return model.replace(**values), eta[..., None]

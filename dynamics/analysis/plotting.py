@@ -54,7 +54,7 @@ def label_of(parameter: str) -> str:
 
 
 def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
-    """Draw r - rho of a mode against the eigenvalue s, under the designed, the standard and the isotropic loss.
+    """Draw r - rho against the eigenvalue s of a mode, with one line each for designed, standard and isotropic loss.
 
     r is the rate of the mode, and rho the weight decay. The range of initial eigenvalues is shaded.
     """

@@ -1,4 +1,4 @@
-"""Reject arguments for which the numbers in an analysis leave the range of double precision."""
+"""Reject arguments for which a computation of this package exceeds the range of double precision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,11 @@ def within_range(model: Model, s: npt.NDArray[np.float64] | None = None, /, **ar
 
 
 def check_range_of_parameter(model: Model, parameter: str, values: npt.NDArray[np.float64], name: str) -> None:
-    """Raise ArgumentError for the argument ``name`` unless a parameter, or the learning rate, can have these values."""
+    """Raise ArgumentError unless a parameter of the model, or the learning rate, can have all ``values``.
+
+    parameter: name of a parameter of the model, or "learning_rate". name: argument of the caller that contains the
+    values; the message names this argument.
+    """
     try:
         if parameter == "learning_rate":
             errors.positive(parameter, values)
@@ -43,6 +47,6 @@ def check_range_of_parameter(model: Model, parameter: str, values: npt.NDArray[n
 
 
 def check_finite(*results: Any) -> None:
-    """Raise FloatingPointError, which ``within_range`` turns into an ArgumentError, unless all results are finite."""
+    """Raise FloatingPointError unless all numbers are finite; ``within_range`` turns the error into ArgumentError."""
     if not all(np.isfinite(result).all() for result in results):
         raise FloatingPointError("the rates overflow")

@@ -32,12 +32,13 @@ Stencil = list[tuple[float, State, Rates]]  # the terms of a central difference:
 
 @dataclass(frozen=True, eq=False)
 class SurvivingModes(Value):
-    """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of perturbations.
+    """Surviving modes with equal eigenvalues at a fixed point, and the growth of small perturbations of these modes.
 
-    jacobian: Jacobians of flow and descent map at the fixed point. neutral: number of eigenvalues of a Jacobian that
-    are left out, because they belong to perturbations along a continuous family of fixed points. growth: growth rates
-    of perturbations in the flow. scale: size of the rates near the fixed point, to which growth rates are compared.
-    largest_learning_rate: learning rate at which the descent map loses stability.
+    jacobian: Jacobians of flow and descent map at the fixed point. neutral: number of eigenvalues of each Jacobian that
+    are left out, because they belong to perturbations along a continuous family of fixed points. Such perturbations
+    neither grow nor decay. growth: growth rates of all other perturbations in the flow. scale: |rate| + |weight decay|
+    near the fixed point, to which growth rates are compared. largest_learning_rate: learning rate at which the descent
+    map loses stability.
     """
 
     jacobian: "Jacobian"
@@ -50,11 +51,11 @@ class SurvivingModes(Value):
     def at(
         cls, model: Model, s: float, count: int, eta: float | None, neutral: int = 0, lam: float = 1.0
     ) -> "SurvivingModes":
-        """Return ``count`` surviving modes with the same eigenvalue s, and the linearised evolution of perturbations.
+        """Return ``count`` surviving modes with the same eigenvalue s, and the growth of small perturbations.
 
-        eta: learning rate, if the flow of the model depends on the learning rate; otherwise None. neutral: number of
-        eigenvalues of the Jacobian that are left out, because they belong to perturbations along a continuous family of
-        fixed points. lam: eigenvalue of a learned predictor.
+        eta: learning rate of a model with an EMA target or tracking, whose flow depends on eta; None for other models.
+        neutral: number of eigenvalues of the Jacobian that are left out, because they belong to perturbations along a
+        continuous family of fixed points. lam: eigenvalue of a learned predictor.
         """
         jacobian = Jacobian(model, s, count, lam)
         growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
@@ -98,9 +99,10 @@ class Jacobian(Value):
 
     @cached_property
     def _stencils(self) -> list[list[Stencil]]:
-        """The terms of central differences with respect to each variable of a mode, for both blocks of the Jacobian.
+        """Terms of the central differences that approximate the columns of both blocks of the Jacobian.
 
-        The terms are cached, so that rates are computed only once for flow and descent map.
+        There is a column for each dynamical variable of a mode. A term contains the rates at a perturbed state. The
+        terms are cached, because flow and descent map use the same rates.
         """
         structure, count = self.model.structure, self.count
         fixed_point, field = (
@@ -112,9 +114,10 @@ class Jacobian(Value):
         return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
     def scale(self) -> float:
-        """Return the size of the rates and of the weight decay if one mode has half of its singular value.
+        """Return max |r_m| + |rho| near the fixed point; r_m are the rates of the modes, and rho is the weight decay.
 
-        At the fixed point itself they cancel. The result is zero if the rates are zero at any size, or overflow.
+        At the fixed point itself, r_m - rho is zero. Therefore r_m is computed at a state in which one mode has half of
+        its singular value. The result is zero if the sum overflows.
         """
         model = self.model
         state = initial(model.structure, np.full(self.count, self.s), self.lam)
@@ -127,12 +130,13 @@ class Jacobian(Value):
         return size if np.isfinite(size) else 0.0
 
     def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
-        """Return the eigenvalues of the Jacobian of ``evolve``, which is ``velocity`` or ``step``.
+        """Return the eigenvalues of the Jacobian of the flow or of the descent map.
 
-        The first block of the Jacobian describes perturbations that are the same for all modes. The second block
-        describes each of the count - 1 differences between modes. eta: learning rate. neutral: number of eigenvalues of
-        the first block that are left out; they are the eigenvalues nearest to ``fixed``, which is 0 for ``velocity``
-        and 1 for ``step``.
+        evolve: the function ``velocity`` for the flow, or ``step`` for the descent map. eta: learning rate. The first
+        block of the Jacobian describes perturbations that are the same for all modes; the second block describes each
+        of the count - 1 differences between modes. neutral: number of eigenvalues of the first block that are left out,
+        because they belong to perturbations that neither grow nor decay. They are the eigenvalues nearest to ``fixed``,
+        which is 0 for the flow and 1 for the descent map.
         """
         common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
         common = common[np.argsort(np.abs(common - fixed))][neutral:]
@@ -160,7 +164,8 @@ def _stencil(
 ) -> Stencil:
     """Return the weights, states and rates of a central difference at a fixed point.
 
-    name: the dynamical variable that is perturbed. pattern: direction (M,) of the perturbation. size: relative step.
+    name: the dynamical variable that is perturbed. pattern: direction (M,) of the perturbation. size: step of the
+    difference, relative to the value of the variable.
     """
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:

@@ -208,9 +208,10 @@ def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
 class _Passage:
     """The times (M,) at which the modes of one trajectory first reach the eigenvalues ``levels`` (M,).
 
-    start: initial state. If the rates are homogeneous functions of the eigenvalues, weight decay shrinks all modes by a
-    common factor; the integrator then computes the state divided by this factor, in a rescaled time tau (see
-    ``Scaling``). Crossings of the levels are located within the steps of the integrator.
+    start: initial state. Under losses whose rates are homogeneous functions of the eigenvalues, weight decay shrinks
+    all modes by a common factor. For these losses the integrator computes the state divided by this factor, in a
+    rescaled time tau (see ``Scaling``). The time at which a mode reaches its level is located within a step of the
+    integrator.
     """
 
     def __init__(
@@ -224,7 +225,10 @@ class _Passage:
         self.times = np.where(self.s == levels, 0.0, np.inf)
 
     def find(self) -> Array:
-        """Return the times: inf for levels that are never reached, and nan for those that may be reached later."""
+        """Return the times (M,): inf for a mode that never reaches its level, nan for a mode that may reach it later.
+
+        "Later" means after the last time up to which the flow is followed.
+        """
         most, last = most_evaluations(self.y0), self.scaling.tau(self.within)
         tolerances = self.coordinate.tolerances(self.rtol, noise_of(self.field))
         try:
@@ -252,7 +256,10 @@ class _Passage:
         return self.scaling.state(self.coordinate.backward(y), self.scaling.time(tau))
 
     def _pass(self, solver: Any) -> bool:
-        """Locate crossings in the last step; return True if all levels are reached, or if the flow has converged."""
+        """Find the times in the last step at which modes reach their levels; return True if no more steps are needed.
+
+        This is so if all modes have reached their levels, or if the flow has converged.
+        """
         dense, pending = solver.dense_output(), np.isinf(self.times)
 
         def distance(tau: Any) -> Array:
@@ -275,7 +282,10 @@ class _Passage:
 
 
 def _decay_time(s: Array, levels: Array, rho: Array) -> Array:
-    """Return the durations t (M,) after which s e^(-2 rho t) equals the levels; inf if it never does."""
+    """Return the durations t (M,) after which eigenvalues that only decay, as s e^(-2 rho t), reach their levels.
+
+    s (M,): present eigenvalues. rho: weight decay. A duration is inf if the eigenvalue never reaches its level.
+    """
     with np.errstate(all="ignore"):
         durations = np.log(s / levels) / (2 * rho)
     return np.where(durations >= 0, durations, np.inf)

@@ -46,7 +46,9 @@ class Commands(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run the command, and report an error if the output cannot be written.
 
-        The output cannot be written, for example, if the disk is full; even the help may be the output.
+        The output cannot be written, for example, if the disk is full. ``invoke`` reports this error for the output of
+        a subcommand. This method reports it for the help and the version of ``ssl-dynamics``, which click prints before
+        it calls ``invoke``.
         """
         try:
             return super().main(*arguments, **options)
@@ -58,8 +60,8 @@ class Commands(click.Group):
 def _cannot_write(error: OSError) -> str:
     """Return the text that reports an OSError to the user.
 
-    If the error is that the standard output cannot be written, this function also redirects the standard output to the
-    null device.
+    An error that names no file means that the standard output cannot be written. In this case the standard output is
+    redirected to the null device.
     """
     if error.errno is None or error.filename is not None:
         return str(error)
@@ -254,8 +256,8 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
     """Print the derivation for a loss: gradients, rates, flow of the eigenvalues, and the exact solution if known.
 
     \b
-    Documents require a closed-form predictor or no predictor, a shared target and white inputs. They show both the
-    exact Gaussian closure and the mean field:
+    Documents (formats markdown, latex and html) require a closed-form predictor or no predictor, a shared target and
+    white inputs. They show the derivation with both closures, the exact Gaussian closure and the mean field:
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
     from dynamics.vector_field.base import choose_closure

@@ -102,7 +102,7 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
 
 
 def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return the command-line option (a click decorator) for an option of a model.
+    """Return the click decorator that adds a command-line option for one option of a model, such as the weight decay.
 
     description: description of the option of the model. settings: further arguments of click.option.
     """

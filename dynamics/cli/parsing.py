@@ -36,7 +36,8 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
     """Return the predictor or the target branch that command-line options select.
 
     description: the option of ``Model`` for the predictor or for the target branch. default: class that is used if no
-    command-line option selects a class. Raises a usage error if an option of another class is given.
+    command-line option selects a class. Raises a usage error if a command-line option is given that belongs to a class
+    other than the selected class.
     """
     flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
     chosen: Any = flagged[0] if flagged else default
@@ -56,7 +57,8 @@ def _expressions(values: Values) -> dict[str, Any]:
     """Return a dictionary with the loss and the gain that are given as expressions; the keys are "loss" and "gain".
 
     A loss that is given by name is left out. The values of ``--parameter`` belong to the loss if the loss is an
-    expression, and otherwise to the gain.
+    expression. If the loss is given by name, they belong to the gain. Raises a usage error if there are such values but
+    neither the loss nor the gain is an expression.
     """
     parameters = dict(map(_parameter, values.get("parameter", ())))
     expressions: dict[str, Any] = {}

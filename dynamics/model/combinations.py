@@ -1,7 +1,7 @@
 """Define the rules that state which options of a model can be combined, and check whether a model meets the rules.
 
-If a model violates several rules, the error states the requirement of the first rule. ``tools/combinations.py`` writes
-``docs/combinations.md`` from the rules.
+If a model violates several rules, the error states only the violated rule that comes first in the list of rules.
+``tools/combinations.py`` writes ``docs/combinations.md`` from the rules.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,10 @@ Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports t
 class CombinationRule:
     """A requirement on one argument of ``Model`` that depends on the other arguments.
 
-    argument: name of the argument. requirement: the words after "must" in the message "Argument `...` must ...";
-    ``{model}`` stands for the model. violated: function of the model. The function returns False if the model meets the
-    requirement; otherwise it returns True, or the reason as text.
+    argument: name of the argument. requirement: the words after "must" in the error message "Argument `...` must ...".
+    The words may contain fields such as ``{model.loss}``, which are replaced by values of the model. violated: function
+    of the model. The function returns False if the model meets the requirement. Otherwise the function returns True, or
+    a text that states the reason; the message then contains this text.
     """
 
     argument: str
@@ -31,7 +32,7 @@ class CombinationRule:
 
 
 def check_combination(model: Model) -> None:
-    """Raise ArgumentError if the model violates a rule on combinations of options; the first such rule is reported."""
+    """Raise ArgumentError if a model violates a rule in RULES; the message states the first rule that is violated."""
     for rule in RULES:
         violated = rule.violated(model)
         if violated:
@@ -73,9 +74,10 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """Return the reason as text if there is no predictor and the loss is not defined at W_P = 1; else return False.
+    """Return the reason as text if a loss without predictor is not defined; return False for all other models.
 
-    For example, a loss that contains 1/(1 - W_P) is not defined at W_P = 1.
+    A model without predictor has W_P = 1. A user-defined loss may be undefined there, for example if the loss contains
+    1/(1 - W_P).
     """
     if not (_custom(model) and _without_predictor(model)):
         return False

@@ -13,9 +13,9 @@ from dynamics.numerics.values import Value
 class Component(Value):
     """Base class of predictors and target branches, which are dataclasses with options.
 
-    title: name of the component in messages. flag: command-line option that selects the component; None if there is no
-    such option. flag_sets: option of the component that gets the value of the command-line option; None if the
-    command-line option takes no value. help: help text of the command-line option.
+    title: name of the component in messages. flag: command-line flag that selects the component, such as "--ema"; None
+    if there is no such flag. flag_sets: name of the component's option whose value follows the flag, such as "decay"
+    for "--ema 0.99"; None if the flag takes no value. help: help text of the flag.
     """
 
     title: ClassVar[str]
@@ -31,7 +31,8 @@ class Component(Value):
 class ClosedForm(Component):
     r"""Closed-form predictor W_P = (C + epsilon)^alpha, with eigenvalues lambda = (s + epsilon)^alpha.
 
-    C is the correlation of the representations, and s are its eigenvalues.
+    C is the correlation of the representations, and s are the eigenvalues of C. The exponent alpha and the offset
+    epsilon are parameters.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class ClosedForm(Component):
 
     @property
     def form(self) -> str:
-        """Name of the form of the predictor in ``Structure``: "normalized" or "closed form"."""
+        """Kind of the predictor, as stored in ``Structure.predictor``: "normalized" or "closed form"."""
         return "normalized" if self.normalize else "closed form"
 
 
@@ -110,7 +111,8 @@ class ClosedForm(Component):
 class Learned(Component):
     r"""Learned linear predictor, dW_P/dt = -rate dL/dW_P - rho W_P.
 
-    L is the loss, and rho is the weight decay, which is the same for predictor and encoder.
+    L is the loss. The factor ``rate`` is the learning rate of the predictor divided by the learning rate of the
+    encoder. The weight decay rho is the same for predictor and encoder.
 
     Parameters
     ----------

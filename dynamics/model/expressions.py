@@ -31,7 +31,7 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Expression(Value):
-    """An expression in the loss grammar, with values of its parameters; a value is a number or an array.
+    """An expression in the loss grammar, and the values of its parameters, each a number or an array.
 
     This is the base class of ``Loss`` and ``Gain``.
     """
@@ -48,7 +48,7 @@ class Expression(Value):
         errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
             if not isinstance(name, str):
-                errors.reject(argument, "have parameters whose names are text", name)
+                errors.reject(argument, "have parameters whose names are strings", name)
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
                 errors.reject(
                     argument,
@@ -67,7 +67,11 @@ class Expression(Value):
         except ExpressionError as error:
             raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {error}.") from None
         if unused:
-            errors.reject(argument, f"contain the parameter {unused[0]}, for which a value is given", self)
+            errors.reject(
+                argument,
+                f"contain the parameter {unused[0]} in its expression, because a value of {unused[0]} is given",
+                self,
+            )
 
     def _check(self, argument: str) -> None:
         """Raise ExpressionError or ArgumentError unless the text is a valid expression for a loss or a gain.
@@ -123,7 +127,7 @@ class Expression(Value):
 
 
 def _is_generated(name: str) -> bool:
-    """Return True if generated code may use a name for a variable; a parameter cannot have such a name."""
+    """Return True if a name is of a kind that is reserved for variables of generated code, such as "p1" or "_x"."""
     return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
@@ -137,10 +141,12 @@ class Loss(Expression):
     Notes
     -----
     z1 is the representation of view 1 by the encoder, z2 is the representation of view 2 by the target branch, W_P is
-    the predictor, and p = W_P z1 is the prediction. ``sg`` marks stop-gradients. Per-sample gradients, rates, flow,
-    descent map and network are derived from the expression, as for the losses "euclidean" and "cosine". Rates are exact
-    if the gradient is a polynomial divided by powers of norms, with at most two norms in a term. Otherwise rates are
-    computed by Monte Carlo. The grammar is described in ``docs/losses.md``.
+    the predictor, and p = W_P z1 is the prediction. ``sg`` marks stop-gradients. The gradient of the loss
+    of a sample is derived from the expression, and from it the rates r_m of the modes in ds_m/dt = 2 s_m (r_m - rho)
+    with weight decay rho, as for the named losses "euclidean" and "cosine". Networks are trained with the same loss.
+
+    The rates are exact if each term of the gradient is a polynomial divided by powers of at most two norms. Otherwise
+    the rates are computed by Monte Carlo. The grammar is described in ``docs/losses.md``.
 
     Examples
     --------
@@ -157,13 +163,14 @@ class Loss(Expression):
 
         loss = self.derivation().in_eigenbasis()
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
-            errors.reject(argument, "have a gradient that reaches the encoder", self)
+            needed = "have a nonzero gradient with respect to z1 (directly or through p) or z2, to train the encoder"
+            errors.reject(argument, needed, self)
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
         """Return the symbolic form of the loss, from which ``derivations`` derives gradients and rates.
 
-        predictor: False if the model has no predictor, so that W_P = 1. symmetrised: True to average the loss over both
-        assignments of the two views to the two branches.
+        predictor: False if the model has no predictor, so that W_P = 1. symmetrised: True to average the loss L over
+        both orders of the views: the encoder gets view 1 and the target branch gets view 2, and the reverse.
         """
         from derivations.losses.user_defined import UserDefinedLoss
 
@@ -171,12 +178,14 @@ class Loss(Expression):
 
 
 class Gain(Expression):
-    """A gain h(lambda), such as "lambda^0.5": the factor that replaces the factor lambda in the gradient of each mode.
+    """A gain h(lambda), such as "lambda^0.5", which replaces lambda as a factor of the gradient in each mode.
 
     Notes
     -----
-    ``lambda`` is the eigenvalue of the predictor W_P in the mode. The gain of a standard loss is lambda, and the gain
-    of an isotropic loss is 1. A gain may contain sums, products, powers, sqrt, exp, log, tanh, and names of parameters.
+    ``lambda`` is the eigenvalue of the predictor W_P in the mode. The gradient of a loss with respect to the
+    representation z1 contains lambda as a factor, because the loss depends on the prediction p = W_P z1. The gain
+    h = lambda leaves the loss unchanged, and the gain h = 1 gives the isotropic version of the loss. A gain may contain
+    sums, products, powers, sqrt, exp, log, tanh, and names of parameters.
 
     Examples
     --------
@@ -216,7 +225,7 @@ class Gain(Expression):
         return gain
 
     def values(self, lam: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the gain h at predictor eigenvalues lam, without validation; h is nan where it is not defined."""
+        """Return the gain h at predictor eigenvalues lam, without validation; h is nan where it is undefined."""
         parameters = (np.asarray(value)[..., None] for value in self.parameters.values())
         with np.errstate(all="ignore"):
             return self._function(lam, *parameters) + 0 * lam

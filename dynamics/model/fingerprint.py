@@ -1,7 +1,7 @@
 """Compute fingerprints: plain data (dictionaries, lists, numbers, text) that identify a computation.
 
-The store of a sweep and the checkpoint of a training contain a fingerprint, so that only the same computation can
-continue from the store or checkpoint.
+The store of a sweep contains the fingerprint of the sweep, and a checkpoint contains the fingerprint of the training
+run. Before a computation continues from such a file, its own fingerprint is compared with the fingerprint in the file.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ WRITTEN_OUT = 32  # a fingerprint contains all entries of arrays of at most this
 def plain(name: str, value: Any) -> Any:
     """Return a value as plain data for JSON.
 
-    The value may be a number, text, an array, a mapping or a model. An array with more than WRITTEN_OUT entries is
-    replaced by its shape, its type and its SHA-256 digest. Raises ArgumentError for other values; ``name`` is the name
-    of the argument in the message.
+    The value may be None, a number, text, an array, a mapping or a model. A complex array, or an array with more than
+    WRITTEN_OUT = 32 entries, is replaced by its shape, its type and its SHA-256 digest. Raises ArgumentError for other
+    values. name: name of the argument in the message.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -44,29 +44,34 @@ def plain(name: str, value: Any) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Return the SHA-256 digests of the code that was derived for a loss, and of the source files of modules.
+    """Return a dictionary of SHA-256 digests: one of the code that was derived for a loss, and one for each module.
 
-    The keys of the returned dictionary are the names of the loss and of the modules.
+    The digest for a module is the digest of its source file. The keys are the name of the loss and the names of the
+    modules.
     """
     code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
     return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
 
 def digest(*paths: Path) -> str:
-    """Return the SHA-256 digest of the concatenated contents of files."""
+    """Return one SHA-256 digest of several files, computed from their concatenated contents."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def as_read(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return a fingerprint in the form that is read back from a JSON file, for example with lists instead of tuples."""
+    """Return a fingerprint as it would be after writing to and reading from a JSON file; tuples become lists.
+
+    Only in this form can the fingerprint be compared with a fingerprint that was read from a file.
+    """
     return json.loads(json.dumps(fingerprint))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """Return a list of texts that state the differences between two fingerprints.
+    """Return the differences between a stored fingerprint and the present one, as a list of texts.
 
-    there: fingerprint in a file. here: fingerprint of this computation. name: keys, separated by spaces, that lead to
-    the compared parts of the fingerprints; each text begins with these keys.
+    there: fingerprint that was read from a file. here: fingerprint of this computation. Each text begins with the keys
+    of the entry that differs, separated by spaces. name: keys that precede them, used when the function calls itself on
+    nested dictionaries.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]

@@ -40,10 +40,11 @@ STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Model(Value):
-    r"""A linear Siamese network W with its loss; the eigenvalues s_m of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
+    r"""A linear Siamese network with its loss; the eigenvalues of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
 
-    C is the correlation of the representations, r_m is the rate of mode m, which is derived from the loss, and rho is
-    the weight decay.
+    W are the weights of the encoder, and C is the correlation of the representations. Each eigenvalue s_m of C belongs
+    to a mode m. r_m(s) is the rate of mode m; it is derived from the loss, and depends on the eigenvalues s of all
+    modes. rho is the weight decay.
 
     Parameters
     ----------
@@ -165,7 +166,7 @@ class Model(Value):
     # --- as plain data and text -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain data for JSON or TOML; ``Model.from_dict`` makes an equal model from these data."""
+        """Return the model as a dictionary of plain data for JSON or TOML; ``Model.from_dict`` is the inverse."""
         return to_plain(self)
 
     @classmethod
@@ -243,8 +244,8 @@ class Model(Value):
     def catalogue_key(self) -> tuple[Any, str, bool, bool, bool]:
         """Key of the loss in ``catalogue.MODULES``, which lists the generated modules.
 
-        The entries are the loss, the branch with the stop-gradient, and True or False for isotropic, with a predictor,
-        and symmetrised.
+        The entries of the tuple are: the loss, the branch with the stop-gradient, and three bools. These are True if
+        the loss is isotropic, if the model has a predictor, and if the loss is symmetrised.
         """
         has_predictor = not isinstance(self.predictor, NoPredictor)
         return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
@@ -278,7 +279,7 @@ class Model(Value):
 
     @cached_property
     def structure(self) -> Structure:
-        """The components of the model that determine which dynamical variables it has."""
+        """The kinds of predictor and target branch, which determine the dynamical variables of the model."""
         tracked = bool(np.any(self._parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
@@ -324,16 +325,17 @@ class Model(Value):
 
     @cached_property
     def parameters(self) -> Parameters:
-        """The parameters as read-only arrays with an additional last axis for the modes.
+        """The parameters as read-only arrays (..., 1), which broadcast against arrays (..., M) of M modes.
 
-        A parameter that the model does not have is given a value with which it has no effect.
+        ``Parameters`` also has fields for parameters that this model lacks. Such a field has a value without effect.
         """
         return self._parameters({}).map(_read_only)
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
-        """Return the parameters as arrays, with a new value of the parameter ``name``; the value is not validated.
+        """Return all parameters as arrays, with a new value of the parameter ``name``; the new value is not validated.
 
-        The value may be complex, so that derivatives with respect to the parameter can be computed by a complex step.
+        The new value may be complex, so that derivatives with respect to the parameter can be computed by a complex
+        step.
         """
         return self._parameters({name: value})
 
@@ -349,7 +351,10 @@ class Model(Value):
 
     @cached_property
     def init(self) -> npt.NDArray[np.float64]:
-        """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); for other predictors, an array [1]."""
+        """Initial eigenvalues of a learned predictor, of shape (..., M), or (..., 1) if all modes have the same value.
+
+        For predictors that are not learned, this is the array [1], which has no effect.
+        """
         return _read_only(np.atleast_1d(np.asarray(self._parameter_values.get("init", 1.0), float)))
 
     @cached_property
@@ -390,7 +395,7 @@ class Model(Value):
 
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
-        """The root Sigma_x^(1/2) (N, N) of the covariance of the inputs; None for white inputs."""
+        """Symmetric square root Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs."""
         if self.inputs is None:
             return None
         variances, directions = np.linalg.eigh(self.inputs)

@@ -1,6 +1,7 @@
-"""Describe the options of a model and of its components; the description of an option is metadata of its field.
+"""Describe the options of a model and of its components.
 
-Validation, conversion to plain data (dictionaries, lists, numbers, text), the command line, TOML files and the table of
+Each option is a dataclass field, and the description of the option is stored in the metadata of this field. Validation,
+conversion to plain data (dictionaries, lists, numbers, text), the command line, TOML files and the table of
 combinations of options all use these descriptions.
 """
 
@@ -21,9 +22,9 @@ class Option:
     check: function of (name, value) that returns the value to store, or raises ArgumentError.
     choices: allowed names, if the value is a name; ``check`` is then not used.
     help: one sentence for the command line.
-    symbol: name in ``Parameters`` of the parameter, if the option is a parameter (a number or an array); a pair of
-        names, if the option is a pair of parameters.
-    flag: name of the option on the command line; without a flag, the option is not on the command line.
+    symbol: field of ``Parameters`` that holds the value, such as "rho" for the option "weight_decay"; a pair of fields
+        if the option is a pair of parameters; None if the option is not a parameter (a number or an array).
+    flag: name of the option on the command line; None if the command line lacks the option.
     metavar: placeholder for the value in the help of the command line.
     value_type: type of the value on the command line; a bool is a switch, a list is text such as "1,0.3", and a tuple
         is a pair of numbers.
@@ -51,7 +52,7 @@ class Option:
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Return a dictionary from the name of each parameter in this option to its name in ``Parameters``.
+        """Return a dictionary from each parameter in this option to the field of ``Parameters`` that holds its value.
 
         For example, the option "weight_decay" gives {"weight_decay": "rho"}. name: name of the option.
         """
@@ -76,11 +77,11 @@ class Option:
         return tuple((self.parameters(name, value) | {parameter: number}).values())
 
     def to_plain(self, value: Any) -> Any:
-        """Return a value of this option as plain data: numbers, text, and lists."""
+        """Return a value of this option as plain data: a number, a text, or a list of plain data."""
         return [self.to_plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the value of this option from plain data, the inverse of ``to_plain``.
+        """Return the value of this option that plain data describe; the inverse of ``to_plain``.
 
         name: name of the option in messages.
         """
@@ -126,16 +127,19 @@ class ComponentOption(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionOption(Option):
-    """An option whose value is a loss or a gain: an expression with parameters, or one of the names in ``choices``."""
+    """An option whose value is a loss or a gain: an expression with parameters, or the name of a predefined loss.
+
+    The predefined losses are in ``choices``; for a gain, ``choices`` is empty.
+    """
 
     kind: Any  # a class of expressions
     value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the value in the form in which it is stored: an expression, or a name in ``choices``.
+        """Return the loss or gain in the form in which the model stores it; raise ArgumentError if it is not valid.
 
-        If there are no choices, None is also allowed, and text is converted to an expression. Raises ArgumentError for
-        other values.
+        A loss is an expression of class ``Loss``, or a name in ``choices``. For a gain, ``choices`` is empty; it is an
+        expression of class ``Gain``, a text that is converted to such an expression, or None.
         """
         if self.choices:
             return value if isinstance(value, self.kind) else super().checked(name, value)
@@ -161,10 +165,10 @@ class ExpressionOption(Option):
         return {"expression": value.text} | parameters
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the value from plain data, the inverse of ``to_plain``.
+        """Return the loss or gain that plain data describe; the inverse of ``to_plain``.
 
-        A dictionary gives an expression; a name in ``choices``, or a text if there are no choices, is returned
-        unchanged. name: name of the option in messages.
+        A dictionary gives an expression with parameters. Text is returned unchanged: it is the name of a loss, or the
+        expression of a gain. name: name of the option in messages. Raises ArgumentError if the data are not valid.
         """
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
@@ -176,14 +180,15 @@ class ExpressionOption(Option):
             return self.kind(plain.get("text"), plain["numbers"])
         if "expression" not in plain:
             renamed = " (which had the name `sentence` in version 0.1)" if "sentence" in plain else ""
-            errors.reject(name, f"have a key `expression`{renamed}", plain)
+            errors.reject(name, f"be a table with the key `expression`{renamed}", plain)
         return self.kind(plain["expression"], {key: value for key, value in plain.items() if key != "expression"})
 
 
 def option(default: Any = MISSING, *, described_by: type[Option] = Option, **description: Any) -> Any:
     """Return a dataclass field for an option; the metadata of the field contain the description of the option.
 
-    described_by: class of the description. description: arguments of this class.
+    described_by: ``Option`` or a subclass, of which the description is an instance. description: arguments with which
+    this instance is created.
     """
     return field(default=default, metadata={"option": described_by(**description)})
 
@@ -228,10 +233,10 @@ def check_options(part: Any) -> None:
 
 
 def frozen(value: Any) -> Any:
-    """Return a value in a form that cannot change.
+    """Return a value in a form that cannot be modified.
 
-    An array without axes becomes a number, and an array with axes becomes read-only. The entries of a tuple are treated
-    in the same way. Other values are returned unchanged.
+    An array without axes becomes a number, and an array with axes becomes read-only. In a tuple, each entry is
+    converted in this way. Other values are returned unchanged.
     """
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
@@ -245,7 +250,7 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Return a dictionary from the name of each parameter of a model or component to its name in ``Parameters``.
+    """Return a dictionary from the parameters of a model or component to the fields of ``Parameters`` that hold them.
 
     For example, the key "weight_decay" has the value "rho". If ``part`` is a model, the parameters of its predictor,
     target, loss and gain are left out.

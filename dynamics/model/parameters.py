@@ -1,11 +1,11 @@
-"""Define the components of a model (``Structure``), and its parameters as arrays (``Parameters``)."""
+"""Define ``Structure``, the kinds of components of a model, and ``Parameters``, its parameters as arrays."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
 class Structure(NamedTuple):
-    """The components of a model that determine its dynamical variables."""
+    """The kinds of predictor and target branch of a model, which determine the dynamical variables of the model."""
 
     predictor: str  # form of the predictor: "none", "closed form", "normalized" or "learned"
     tracked: bool  # True if the predictor is computed from an exponential average of the correlation
@@ -13,9 +13,10 @@ class Structure(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Parameters of a model, each of shape (..., 1); the last axis is for the modes.
+    """Parameters of a model as arrays (..., 1), which broadcast against arrays (..., M) of M modes.
 
-    A parameter that the model does not have is given a value with which it has no effect.
+    There is a field for each parameter that any model can have. If a model lacks a parameter, the field has a value
+    without effect.
     """
 
     alpha: Any = 1.0  # exponent of a closed-form predictor
@@ -29,11 +30,14 @@ class Parameters(NamedTuple):
     of_loss: tuple[Any, ...] = ()  # parameters of a user-defined loss or gain
 
     def map(self, function: Callable[..., Any]) -> "Parameters":
-        """Return new parameters: the values of ``function`` at each of these parameters."""
+        """Return new parameters: each parameter is replaced by the value of ``function`` at this parameter."""
         mapped = {name: function(value) for name, value in self._asdict().items() if name != "of_loss"}
         return Parameters(**mapped, of_loss=tuple(map(function, self.of_loss)))
 
     @property
     def of_expectations(self) -> tuple[Any, ...]:
-        """The parameters on which expectations over inputs and noise depend: sigma1, sigma2, parameters of the loss."""
+        """Parameters that generated functions for expectations take: sigma1, sigma2, and the parameters of the loss.
+
+        The expectations are over inputs and noise; a rate is such an expectation.
+        """
         return (self.sigma1, self.sigma2, *self.of_loss)

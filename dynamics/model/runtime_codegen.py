@@ -16,7 +16,10 @@ from dynamics.derived_loss import DerivedLoss
 
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
-    """Return the functions that are derived for a symbolic loss, in the same form as in ``dynamics.generated``."""
+    """Return the array functions (rates, gradients, ...) that are derived from a symbolic loss.
+
+    The result is a ``DerivedLoss``, as in the modules of ``dynamics.generated``, and also contains the source code.
+    """
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 

@@ -1,6 +1,6 @@
 """Check the initial eigenvalues, initial weights and learning rate that are given for a model; draw random weights.
 
-Functions whose first argument is a model become methods of the class ``Model``.
+The class ``Model`` uses the functions whose first argument is a model as its methods.
 """
 
 from typing import Any, TypeAlias
@@ -111,8 +111,8 @@ def _check_initial_predictor(model: Model, modes: int) -> None:
     if model.init.shape[-1] not in (1, modes):
         errors.reject("init", f"be one number, or one number for each of the {modes} modes", model.init)
     if model.generated.divides_by_norms and not model.init.any(axis=-1).all():
-        loss = f"the {model.loss_name} loss, because this loss divides by the norm of the prediction"
-        errors.reject("init", f"have a nonzero eigenvalue for {loss}", model.init)
+        reason = f"the {model.loss_name} loss divides by the norm of the prediction W_P z1"
+        errors.reject("init", f"contain a nonzero predictor eigenvalue, because {reason}", model.init)
 
 
 def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[A
 
     The first number gives the radius, and the second number is the angle divided by 2 pi. In float32 both numbers are
     taken from one word of 32 bits: 22 bits for the radius, and 10 bits for the angle. With the resulting 1024 equally
-    spaced angles, all moments of the normals up to the thousandth are the same as with uniform angles.
+    spaced angles, all moments of the normals up to the order 1000 are the same as with uniform angles.
     """
     if dtype != "float32":
         uniform, turn = jax.random.uniform(key, (2, *shape), dtype)

@@ -66,10 +66,11 @@ def _mean_loss(
     fixed: State,
     views: list[Array],
 ) -> Array:
-    """Return the mean loss of a batch of views (N, B).
+    """Return the mean loss over a batch of B samples; a sample has two views, and ``views`` are two arrays (N, B).
 
-    W: weights of the encoder. W_P: weights of a learned predictor. The gradient reaches W and W_P. fixed: weights that
-    the gradient does not reach, from which the target and a closed-form predictor are computed.
+    W: weights of the encoder. W_P: weights of a learned predictor. Training computes the gradient of the loss with
+    respect to W and W_P. fixed: weights that are constants in this gradient; the target and a closed-form predictor are
+    computed from them.
     """
     z1, z2 = _represent(spec, W, views)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
@@ -140,8 +141,8 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 class LinearNetwork:
     """S networks z = W x of one layer, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state is a State of arrays (S, ...), and records are a State of arrays (S, T, ...). Records are copies of the
-    weights, so that a single call to the device can record many steps.
+    The state of training is a State whose arrays have the shape (S, ...). Records are a State whose arrays have the
+    shape (S, T, ...). Records are copies of the weights, so that a single call to the device can record many steps.
     """
 
     model: Model
@@ -173,7 +174,7 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks: as state (S, ...), and as data (S, 1, ...) for ``record``."""
+        """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
@@ -181,13 +182,13 @@ class LinearNetwork:
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final weights (S, ...) as state, and the weights (S, K, ...) at the last K step numbers as data for
-        ``record``.
+        Return the final weights (S, ...) as state, and the weights (S, K, ...) at the last K step numbers as the
+        ``history`` for ``record``.
         """
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and as records the weights at the ``chosen`` indices of ``history``."""
+        """Return the state unchanged, and the records: the weights in ``history`` at the ``chosen`` indices."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:

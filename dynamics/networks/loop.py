@@ -26,8 +26,8 @@ Steps = npt.NDArray[np.integer]
 class TrainedNetwork(Protocol):
     """Interface of S networks that the training loop trains side by side, one for each key of random numbers.
 
-    A call to the device returns the state at no more than ``stops_per_call`` steps; two such steps are at most
-    ``stride`` apart. Between two calls, the progress bar is updated and Ctrl-C takes effect.
+    A call to the device returns the state at no more than ``stops_per_call`` steps; from one of these steps to the next
+    there are at most ``stride`` steps. Between two calls, the progress bar is updated and Ctrl-C takes effect.
     """
 
     @property
@@ -37,7 +37,7 @@ class TrainedNetwork(Protocol):
 
     @property
     def stride(self) -> int:
-        """The largest number of steps between two steps at which a call to the device returns the state."""
+        """The largest number of steps between two successive steps at which calls to the device return the state."""
         ...
 
     @property
@@ -155,9 +155,9 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
 def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
     """Yield K + 1 step numbers for each call to the device: the first step, and K steps at which the state is returned.
 
-    recorded: recorded steps of the run, which are all among the step numbers. first: step at which training begins. K
-    is the same for all calls, so that all calls use the same compiled program. If fewer steps are left for the last
-    call, the last step number is repeated.
+    recorded: recorded steps of the run. first: step at which training begins. The yielded numbers contain all recorded
+    steps from ``first`` on. K is the same for all calls, so that all calls use the same compiled program. If fewer than
+    K steps are left for the last call, the last step number is repeated.
     """
     stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
     stops = stops[stops >= first]
@@ -184,7 +184,7 @@ def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Vari
 
 
 def joined(records: list[Records]) -> Records:
-    """Concatenate the records (S, T_i, ...) of consecutive groups of recorded steps into records (S, T, ...)."""
+    """Concatenate a list of records (S, T_i, ...), which follow each other in time, into records (S, T, ...)."""
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
 
 

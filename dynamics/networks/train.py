@@ -125,7 +125,8 @@ def train(
         batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
     run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
-        _refuse("a deep network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
+        options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
+        _refuse("a deep network, because only linear networks have this option", **options)
         return _train_deep(model, W0, run, checkpoint)
     _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
     return _train_linear(model, W0, run, units, W_P0, probes)
@@ -141,7 +142,7 @@ def _checked_run(
     device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
-    """Return the settings of linear and deep networks alike; raises ArgumentError if a setting is not valid."""
+    """Return the settings that linear and deep networks share; raises ArgumentError if a setting is not valid."""
     steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
@@ -185,7 +186,8 @@ def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoi
 def _refuse(network: str, **options: Any) -> None:
     """Raise ArgumentError if an option is given that does not apply to a kind of network.
 
-    network: kind of network in words, for the message. options: values of the options; None if an option is not given.
+    network: text for the message, which names the kind of network and states the reason. options: values of the
+    options; None if an option is not given.
     """
     for name, value in options.items():
         if value is not None:

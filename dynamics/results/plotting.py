@@ -26,9 +26,10 @@ EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic
 
 
 def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
-    """Return the axes of a new figure with a width of 4 inches and the given height in inches, if ``ax`` is None.
+    """Return ``ax``, or the axes of a new figure if ``ax`` is None.
 
-    Otherwise return ``ax``; raise ArgumentError if it is not matplotlib Axes.
+    height: height of the new figure in inches; its width is 4 inches. Raises ArgumentError if ``ax`` is neither None
+    nor matplotlib Axes.
     """
     if ax is not None:
         errors.instance("ax", ax, Axes, "be matplotlib Axes, or None for the axes of a new figure")
@@ -37,9 +38,10 @@ def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
 
 
 def set_logarithmic(ax: Axes) -> None:
-    """Make the vertical axis logarithmic; widen its limits by a tenth if all values are equal to rounding errors.
+    """Make the vertical axis logarithmic, and widen its limits by a tenth if all values are nearly equal.
 
-    Matplotlib divides by the width of the axis in logarithms, which would be zero.
+    Values that differ by rounding errors only may have equal logarithms, and matplotlib would divide by their
+    difference.
     """
     ax.set_yscale("log")
     low, high = ax.dataLim.intervaly
@@ -55,17 +57,17 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return RGBA colours (count, 4), one for each mode, from dark to light, so that they also differ in grey."""
+    """Return RGBA colours (count, 4), one for each mode, from dark to light; they also differ when printed in grey."""
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
 def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
     """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
-    The horizontal axis is time instead of the step for a flow, or if ``ax`` already shows time. Each mode has one line;
-    for a network, eigenvalues are drawn as points. Eigenvalues have a logarithmic axis. If the trajectory predicts a
-    standard deviation over networks, a band around each line shows two standard deviations on either side, and steps at
-    which the prediction is unreliable are hatched.
+    In two cases the horizontal axis shows time instead of the step: if the trajectory is a flow, and if ``ax`` already
+    shows time. Each mode has one line; for a network, eigenvalues are drawn as points. Eigenvalues have a logarithmic
+    axis. If the trajectory predicts a standard deviation over networks, a band around each line shows two standard
+    deviations on either side, and steps at which the prediction is unreliable are hatched.
     """
     ax = axes_of(ax)
     shown = ax.get_xlabel()

@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 
 class Entry(NamedTuple):
-    """The requirements on one of the arrays in a file."""
+    """The requirements on an array in a file: its type, its shape, and whether it may be missing."""
 
     kinds: str  # allowed kinds of numbers, as in ``dtype.kind``
     shape: str  # required shape, in words

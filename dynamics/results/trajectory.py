@@ -118,9 +118,10 @@ class Trajectory(Value):
     measures: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Replace the status "complete" if eigenvalues are not finite: the new status states where this happens first.
+        """Replace the status "complete" if eigenvalues are not finite; the new status states where this happens first.
 
-        Eigenvalues of members that have diverged, from the ``blow_up_time`` on, do not count.
+        Eigenvalues of an ensemble member at or after its ``blow_up_time`` are expected to be not finite, and do not
+        change the status.
         """
         if self.complete and (reason := self._not_finite()):
             object.__setattr__(self, "status", reason)
@@ -128,7 +129,7 @@ class Trajectory(Value):
     def _not_finite(self) -> str | None:
         """Return a sentence that states where an eigenvalue is first not finite, or None if there is no such place.
 
-        Members of an ensemble that have diverged are left out.
+        Eigenvalues of an ensemble member at or after its ``blow_up_time`` are left out.
         """
         for name in QUANTITIES:
             values = getattr(self, name)
@@ -162,11 +163,11 @@ class Trajectory(Value):
     def modes(self) -> Array:
         """Variances u_m . C(t) u_m (..., T, M) along the eigenvectors u_m of the initial correlation C(0).
 
-        The modes are in ascending order of the initial eigenvalues. In the theory of white inputs the eigenvectors do
-        not rotate, and the variances are the eigenvalues s. In networks, the variances fluctuate symmetrically about
-        the theory. Sorted eigenvalues are biased, because fluctuations drive nearly equal eigenvalues apart. If the
-        trajectory is a result of ``iterate`` with a ``batch_size``, the variances are the predicted means over
-        networks.
+        C(t) is the correlation of the representation at the time t. The modes are in ascending order of the initial
+        eigenvalues. In the theory of white inputs the eigenvectors do not rotate, and the variances are the eigenvalues
+        s. In networks, the variances fluctuate symmetrically about the theory; the eigenvalues s of networks, which are
+        sorted, are biased, because fluctuations drive nearly equal eigenvalues apart. If the trajectory is a result of
+        ``iterate`` with a ``batch_size``, the variances are the predicted means over networks.
         """
         if self.mode_mean is not None:
             return self.mode_mean
@@ -233,9 +234,10 @@ class Trajectory(Value):
         return path
 
     def members(self, quantity: str = "s") -> Array:
-        """Return a quantity, such as the eigenvalues "s", of all B members of an ensemble in one array (B, T, M).
+        """Return a quantity, such as the eigenvalues "s", as one array (B, T, M) for all B members of the ensemble.
 
-        If the quantity is one number at each time, the array has the shape (B, T, 1).
+        A single trajectory is an ensemble with B = 1. If the quantity is one number at each time, the array has the
+        shape (B, T, 1).
         """
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
@@ -267,7 +269,10 @@ class Trajectory(Value):
 
 
 def _span(s: Array) -> str:
-    """Return a text with the smallest value, the largest value, and the number of values that were not computed."""
+    """Return a text with the smallest and largest eigenvalue in ``s``, and the number of those that are nan.
+
+    An eigenvalue is nan if it was not computed.
+    """
     computed = s[~np.isnan(s)]
     if not computed.size:
         return "not computed"

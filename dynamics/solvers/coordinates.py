@@ -1,14 +1,14 @@
 """Define the coordinates in which the flow is integrated numerically.
 
-If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
-y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows
-slowly, dlambda/dt ~ lambda^2, so that y of this mode is a linear function of time and is integrated accurately. Small
-modes need this accuracy: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has
-grown. An absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the
-coordinate is lambda = (sqrt(y^2 + 4) - y)/2.
+If the singular values of the encoder are the only dynamical variables of a model, the coordinate of a mode is
+y = 1/lambda - lambda, where lambda is the predictor eigenvalue of the mode. A small mode grows slowly,
+dlambda/dt ~ lambda^2. Its coordinate y is nearly 1/lambda, and 1/lambda is then a linear function of time, which an
+integrator follows accurately. Small modes need this accuracy: a relative error delta of a small lambda(0) is amplified
+to delta/lambda(0) by the time at which the mode has grown. An error dy of y corresponds to a relative error of lambda
+of the size dy/(1/lambda + lambda). The eigenvalue follows from the coordinate by lambda = (sqrt(y^2 + 4) - y)/2.
 
-For models with further dynamical variables (target branch, learned predictor, tracked correlation, weight
-matrices), the variables themselves are integrated.
+In models with further dynamical variables (target branch, learned predictor, tracked correlation, weight matrices), the
+coordinates are the dynamical variables themselves.
 """
 
 import math
@@ -33,29 +33,32 @@ SMALLEST = 1e-150  # smallest lambda, for collapsed modes whose floor^alpha unde
 
 @dataclass(frozen=True)
 class Reciprocal:
-    """Coordinate y = 1/lambda - lambda of models whose only dynamical variable is the encoder.
+    """Coordinate y = 1/lambda - lambda for models whose only dynamical variable is the encoder.
 
-    lambda = (s + floor)^alpha, with the eigenvalues s of the correlation.
+    lambda = (s + floor)^alpha is the predictor eigenvalue of a mode before any normalization, where s is the eigenvalue
+    of the correlation and alpha the exponent of the predictor (1 without a predictor). The small constant ``floor``
+    keeps lambda of collapsed modes above zero.
     """
 
     alpha: Any  # exponent of the predictor, (1,)
     floor: float  # keeps lambda of collapsed modes above zero
 
     def forward(self, state: State) -> Array:
-        """Return the coordinates y = 1/lambda - lambda (M,) of a state, with predictor eigenvalues lambda."""
+        """Return the coordinates y = 1/lambda - lambda (M,) of a state whose predictor eigenvalues are lambda."""
         xp = state.encoder.__array_namespace__()
         lam = xp.maximum(eigenvalues.predictor(state.encoder**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - lam
 
     def backward(self, y: Array) -> State:
-        """Return the state at coordinates y = 1/lambda - lambda (..., M), with predictor eigenvalues lambda."""
+        """Return the state whose predictor eigenvalues lambda obey 1/lambda - lambda = y. y: coordinates (..., M)."""
         s, _ = self.levels(y)
         return State(s.__array_namespace__().sqrt(s))
 
     def levels(self, y: Array) -> tuple[Array, Array]:
-        """Return the eigenvalues s of the correlation and lambda of the predictor at coordinates y (..., M).
+        """Return the correlation eigenvalues s and the predictor eigenvalues lambda at coordinates y (..., M).
 
-        lambda is the positive root of lambda^2 + y lambda = 1, computed without cancellation.
+        lambda is the positive root of the equation lambda^2 + y lambda = 1. The formula for the root avoids the
+        difference of nearly equal numbers.
         """
         xp = y.__array_namespace__()
         larger = (xp.abs(y) + xp.sqrt(y * y + 4)) / 2
@@ -63,32 +66,41 @@ class Reciprocal:
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
     def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
-        """Return dy/dt of the coordinates y = 1/lambda - lambda in the flow d state/dt = velocity(state)."""
+        """Return the time derivative dy/dt of the coordinates y = 1/lambda - lambda.
+
+        velocity: function that returns the time derivatives of the dynamical variables in a given state.
+        """
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
     def room(self, y: Array, start: Array) -> Array:
-        """Return how far the coordinates y are from divergence; negative if the trajectory has diverged.
+        """Return how much the largest lambda may still grow until the trajectory counts as diverged.
 
-        start: initial coordinates (M,) of the trajectory.
+        The result is negative if the trajectory has diverged. A trajectory has diverged if the predictor eigenvalue
+        lambda of a mode exceeds both 1 and the largest initial lambda by the factor HUGE. y: present coordinates (M,).
+        start: initial coordinates (M,).
         """
         xp = y.__array_namespace__()
         largest = xp.max(self.levels(start)[1])
         return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return tolerances for an integrator of y that keep the relative error of the eigenvalues s near rtol.
+        """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.
 
-        The absolute tolerance of y determines this error. The relative tolerance of y is as small as rounding errors
-        and the relative ``noise`` of the rates allow.
+        The absolute tolerance of y determines the error of s. The relative tolerance of y is the smallest that rounding
+        errors and quadrature errors allow. noise: relative size of irregular quadrature errors in the computed dy/dt.
         """
         return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Coordinate y of models with several dynamical variables or with weight matrices: all variables, concatenated."""
+    """Coordinates y that are the dynamical variables themselves, concatenated in one array.
+
+    The class serves models with further dynamical variables besides the singular values of the encoder, models with
+    weight matrices, and states in which the coordinate of ``Reciprocal`` overflows.
+    """
 
     kind: type  # class of the states: State
     shapes: dict[str, tuple[int, ...]]  # shape of each dynamical variable, by name
@@ -96,7 +108,7 @@ class Plain:
 
     @classmethod
     def of(cls, state: State, atol: float) -> "Plain":
-        """Return the coordinate for states whose dynamical variables have the shapes of the variables in ``state``."""
+        """Return the coordinates for all states that have the dynamical variables, and the shapes, of ``state``."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
@@ -114,29 +126,35 @@ class Plain:
         return self.kind(**parts)
 
     def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
-        """Return dy/dt of the concatenated variables y in the flow d state/dt = velocity(state)."""
+        """Return the time derivative dy/dt of the concatenated dynamical variables y.
+
+        velocity: function that returns the time derivatives of the dynamical variables in a given state.
+        """
         return self.forward(velocity(self.backward(y)))
 
     def room(self, y: Array, start: Array) -> Array:
-        """Return how far the coordinates y are from divergence; negative if the trajectory has diverged.
+        """Return how much the largest |y| may still grow until the trajectory counts as diverged.
 
-        start: initial coordinates of the trajectory.
+        The result is negative if the trajectory has diverged. A trajectory has diverged if the absolute value of a
+        dynamical variable exceeds both 1 and the largest initial absolute value by the factor sqrt(HUGE). y: present
+        coordinates. start: initial coordinates.
         """
         xp = y.__array_namespace__()
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return tolerances for an integrator of y that keep the relative error of the eigenvalues s near rtol.
+        """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.
 
-        noise: relative noise of the rates.
+        noise: relative size of irregular quadrature errors in the computed dy/dt.
         """
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
 
 def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """Return the coordinate in which the flow from an initial state is integrated.
+    """Return the coordinates in which the flow from an initial state is integrated.
 
-    atol: absolute tolerance of the eigenvalues s.
+    atol: absolute accuracy of the eigenvalues s of the correlation. It becomes the constant ``floor`` of ``Reciprocal``
+    coordinates, or the absolute tolerance of the variables in ``Plain`` coordinates.
     """
     eigenmodes = state.encoder.ndim == 1
     alone = eigenmodes and all(part is None for part in state[1:])
@@ -144,10 +162,10 @@ def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciproc
 
 
 def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """Return the result of ``coordinate_of`` if the coordinate is finite in this state, else a ``Plain`` coordinate.
+    """Return the result of ``coordinate_of``, or ``Plain`` coordinates if that result overflows in ``state``.
 
-    The coordinate y = 1/lambda - lambda contains s^alpha, which may overflow at large alpha even if the predictor is
-    normalized.
+    The coordinate y = 1/lambda - lambda of ``Reciprocal`` contains the power lambda = s^alpha without normalization. At
+    a large exponent alpha this power may overflow, even if the model's predictor is normalized and therefore finite.
     """
     coordinate = coordinate_of(state, parameters, atol)
     with np.errstate(all="ignore"):
@@ -156,5 +174,8 @@ def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> R
 
 
 def noise_of(rates: VectorField) -> float:
-    """Return the relative noise of rates due to quadrature; an integrator's error control must tolerate the noise."""
+    """Return the relative size of irregular errors in computed rates that are due to quadrature.
+
+    The error control of an integrator must tolerate these errors. The result is zero if there are no integrals.
+    """
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

@@ -31,9 +31,10 @@ def iterate(
 ) -> Trajectory:
     r"""Iterate the descent map of the eigenvalues, s_m <- s_m (1 + eta (r_m - rho))^2.
 
-    r_m is the rate of mode m, rho the weight decay and eta the learning rate. The map is gradient descent on the
-    population loss, exact at any learning rate. Further dynamical variables (a target branch, a learned predictor, a
-    tracked correlation) are iterated with the eigenvalues.
+    The map is gradient descent on the population loss, and it is exact at any learning rate eta. rho is the weight
+    decay. r_m is the rate of mode m, which depends on the eigenvalues of all modes: in a step the loss changes the
+    singular value sqrt(s_m) by the fraction eta r_m. A step also changes the further dynamical variables of the model
+    (a target branch, a learned predictor, a tracked correlation).
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def iterate(
 
 
 def _status(descent: Descent) -> str:
-    """Return the status of a run, a text that states how the run ended; a divergence is stated first."""
+    """Return the status of a run: a text that states the first divergence, if any, and how the run ended."""
     if not np.isfinite(descent.diverged).any():
         return descent.status
     first = f"eigenvalues diverge at step {descent.diverged.min():.0f}"

@@ -1,4 +1,4 @@
-"""Iterate the descent map in JAX: each compiled call advances a group of ensemble members by a block of steps."""
+"""Iterate the descent map in JAX: each compiled call advances some ensemble members by a block of steps."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -30,9 +30,10 @@ STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with severa
 
 
 class Place(NamedTuple):
-    """Progress of an ensemble of B members: the present states (B, M), and the members that have diverged.
+    """State of an ensemble of B members at the present step of a run.
 
-    diverged: step at which each member diverged, (B,); inf for a member that did not diverge.
+    state: values of the dynamical variables, (B, M). diverged: step at which each member diverged, (B,); inf for a
+    member that has not diverged.
     """
 
     state: State
@@ -43,9 +44,10 @@ Carry = tuple[Place, Array]  # progress of an ensemble, and largest error of the
 
 
 class Passed(NamedTuple):
-    """Result of a compiled call for B ensemble members: the last states, and the states at R recorded steps (B, R, M).
+    """Result of a compiled call that advanced B ensemble members and recorded their states at R steps.
 
-    error: relative error of the rates, (B,).
+    last: progress after the last step. states: states at the recorded steps, (B, R, M). error: largest relative
+    quadrature error of the rates, (B,); members of a group have the same value.
     """
 
     last: Place
@@ -56,7 +58,8 @@ class Passed(NamedTuple):
 def jax_descent(problem: DescentProblem) -> Descent:
     """Iterate the descent map in compiled calls, for groups of ensemble members.
 
-    A run that is interrupted, or whose integrals overflow, returns the steps that were recorded until then.
+    If the user interrupts the run, or if the integrals of the closure overflow, the result ends at the last step that
+    was recorded before.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -93,7 +96,7 @@ def jax_descent(problem: DescentProblem) -> Descent:
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
-    """Return the observables of recorded states (..., T, M), with the exact initial eigenvalues s0 at step 0."""
+    """Return the observables of the states (..., T, M) at T recorded steps, with exactly s0 at step 0."""
     along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
     with np.errstate(over="ignore", invalid="ignore"):  # members that diverge would give warnings
         observed = observables(problem.model.structure, along_steps, states)
@@ -103,10 +106,10 @@ def _observables(problem: DescentProblem, states: State) -> Observables:
 
 
 def _calls(chosen: list[int]) -> Iterator[list[int]]:
-    """Yield the steps that each compiled call records, one list for each call.
+    """Yield, for each compiled call, the list of the steps that this call records.
 
-    chosen: all steps to record. A call records at most RECORDS_PER_CALL of these steps, and fewer if it would otherwise
-    advance by more than STEPS_PER_CALL steps.
+    chosen: all steps to record, in ascending order, without step 0. A call records at least one step and at most
+    RECORDS_PER_CALL steps. Except for calls that record one step, no call advances by more than STEPS_PER_CALL steps.
     """
     first = start = 0
     for i, record in enumerate(chosen):
@@ -130,8 +133,9 @@ def _pass_part(
 ) -> tuple[Passed, int]:
     """Advance the ensemble members in ``part`` from the step ``first`` to the last step of ``chosen``.
 
-    Groups in which the closure's quadrature misses its tolerance are computed again, with the quadrature rules of a
-    higher level. The second result is the highest level that was needed.
+    level: accuracy of the first quadrature rules, from 0 to HIGHEST. Members whose rates have a quadrature error above
+    the tolerance are computed again with rules of the next higher level. The second result is the highest level that
+    was used.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
@@ -161,7 +165,8 @@ def _compiled(
 ) -> Callable[..., Passed]:
     """Return the compiled function of a loss: (place, parameters, learning rate, bounds, rules) -> Passed.
 
-    alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters.
+    alpha: exponent of the predictor for which the code is compiled. If alpha is None, the compiled function takes the
+    exponents of the members from its argument ``parameters``.
     """
     group = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
 
@@ -186,7 +191,7 @@ def _pass(
 ) -> Passed:
     """Iterate the descent map of a group of G members, with states (G, M), in one compiled call.
 
-    bounds: the step from which the call starts, and the steps that the call records.
+    bounds: the step from which the call starts, followed by the steps that the call records.
     """
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 

@@ -16,7 +16,8 @@ from dynamics.vector_field.state import State, each
 def numpy_descent(problem: DescentProblem) -> Descent:
     """Iterate the descent map in NumPy.
 
-    A run that is interrupted, or whose integrals overflow, returns the steps that were recorded until then.
+    If the user interrupts the run, or if the integrals of the closure overflow, the result ends at the last step that
+    was recorded before.
     """
     field, state, status = problem.field, problem.start, "complete"
     recorded, observed = [0], [field.observables(state)]
@@ -46,10 +47,10 @@ def numpy_descent(problem: DescentProblem) -> Descent:
 
 
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
-    """Return the state after one step of gradient descent, and a mask (...) of ensemble members that overflow.
+    """Return the state after one step of gradient descent, and a mask (...), True for ensemble members that overflow.
 
-    All variables of a member that overflows are set to inf. learning_rate: a number, or an array (..., 1) with one
-    learning rate for each member.
+    All variables of a member that overflows are set to inf. learning_rate: one number for all members, or an array
+    (..., 1) with the learning rate of each member.
     """
     ensemble = len(field.batch(state))
 

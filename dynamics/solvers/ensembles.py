@@ -1,7 +1,7 @@
-"""Divide ensembles in JAX into groups of members. The groups are computed on all devices, or on all cores of a CPU.
+"""Divide an ensemble into groups of members, and compute the groups in JAX on all devices or on all cores of a CPU.
 
-The division does not depend on the numbers of devices and cores, so that results are the same, to the last bit, on any
-number of devices or cores.
+The quadrature rules of a member depend on the group to which it belongs, and the groups do not depend on the number of
+devices or cores. Therefore the computed trajectories are the same, to the last bit, on any number of devices or cores.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,10 +43,11 @@ WIDE_ELEMENTS = 50_000_000  # number of values of an integrand that are evaluate
 class Division:
     """Division of an ensemble into groups of members that are computed together.
 
-    size: number of members of a group. devices: JAX devices, each of which computes one group at a time. order: numbers
-    of the members in the order in which they are divided into groups. group_rules: function (members, level) that
-    returns the quadrature rules of the closure's integrals for a group, at a level of accuracy from 0 to HIGHEST. A
-    group whose quadrature misses the tolerance at one level is computed again at the next level.
+    size: number of members of a group. devices: JAX devices, each of which computes one group at a time. order: indices
+    of all members, sorted such that ``size`` consecutive ones form a group. group_rules: function (indices of the
+    members of a group, level) that returns the quadrature rules of the closure's integrals for this group. The level of
+    accuracy is a number from 0 to HIGHEST. A group whose quadrature misses the tolerance at one level is computed again
+    at the next level.
     """
 
     size: int
@@ -55,20 +56,23 @@ class Division:
     group_rules: Callable[[tuple[int, ...], int], Rules]
 
     def parts(self) -> list[npt.NDArray[np.intp]]:
-        """Return, for each compiled call, the numbers of the members that the call computes: a group on each device."""
+        """Return one array of member indices for each compiled call: the members of one group on each device."""
         size = self.size * len(self.devices)
         return [self.order[first : first + size] for first in range(0, len(self.order), size)]
 
     def padded(self, arrays: Tree, part: npt.NDArray[np.intp]) -> Tree:
         """Return the rows of arrays that belong to the members in ``part``.
 
-        The last row is repeated until the rows fill a group on every device, so that the arrays of all compiled calls
+        The last row is repeated until the rows fill one group on every device. The arrays of all compiled calls then
         have the same shapes.
         """
         return jax.tree.map(lambda a: a[self._filled(part)], arrays)
 
     def rules(self, part: npt.NDArray[np.intp], level: int) -> Rules:
-        """Return the quadrature rules of the groups in ``part``, with the number of the group on the first axis."""
+        """Return the quadrature rules of the groups in ``part``, stacked along a first axis of groups.
+
+        level: level of accuracy of the rules, from 0 to HIGHEST.
+        """
         groups = [tuple(group) for group in self._filled(part).reshape(-1, self.size).tolist()]
         rules = [self.group_rules(group, level) for group in groups]
         return [[stacked(list(column)) for column in zip(*own, strict=True)] for own in zip(*rules, strict=True)]
@@ -82,11 +86,11 @@ def divide(
 ) -> Division:
     """Return the division of an ensemble into groups.
 
-    If the closure has integrals, members with similar ratios of the smallest to the largest eigenvalue form a group:
-    they need similar quadrature rules, and similar numbers of steps.
+    If the closure has integrals, the members of a group have similar ratios of the smallest to the largest initial
+    eigenvalue. Such members need similar quadrature rules and similar numbers of steps.
 
-    members: initial states (B, M). parameters: parameters of the members, (B, 1). learning_rate: None for a flow that
-    does not depend on the learning rate. duration: last time of the trajectories.
+    members: initial states (B, M). parameters: parameters of the members, (B, 1). learning_rate: learning rate of the
+    trajectories; None for a flow that does not depend on it. duration: last time of the trajectories.
     """
     many, modes = members.encoder.shape
     chosen = getattr(jax.config, "jax_default_device", None)  # set by jax.default_device
@@ -121,9 +125,9 @@ def _rough_paths(
     learning_rate: float | None,
     duration: float,
 ) -> tuple[State, Parameters]:
-    """Return states along rough trajectories of some members, one state per row, and the parameters for each state.
+    """Return states along trajectories of low accuracy, one state per row, and the parameters that belong to each row.
 
-    numbers: numbers of these members in the ensemble.
+    numbers: indices, in the ensemble, of the members whose trajectories are computed.
     """
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
@@ -148,7 +152,7 @@ def in_turn(
 ) -> Iterator[tuple[Part, Result]]:
     """Yield (part, compute(part)) for each part of an ensemble, in order, while several parts are computed at once.
 
-    parts: slices of the ensemble, result of ``Division.parts``. On a CPU the parts are computed on all cores.
+    parts: arrays of member indices, the result of ``Division.parts``. On a CPU the parts are computed on all cores.
     """
     yield parts[0], compute(parts[0])  # computed alone, because the first call compiles
     if len(parts) > 1:

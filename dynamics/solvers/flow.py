@@ -35,9 +35,10 @@ def solve(
 ) -> Trajectory:
     r"""Integrate the gradient flow of the eigenvalues, ds_m/dt = 2 s_m (r_m - rho).
 
-    r_m is the rate of mode m and rho the weight decay; time is the learning rate times the number of steps. Further
-    dynamical variables (a target branch, a learned predictor, a tracked correlation) are integrated with the
-    eigenvalues.
+    Time t is the learning rate times the number of steps, and rho is the weight decay. The rate r_m of mode m is the
+    relative growth rate of its singular value sqrt(s_m) due to the loss; it depends on the eigenvalues of all modes.
+    Further dynamical variables of the model (a target branch, a learned predictor, a tracked correlation) are
+    integrated together with the eigenvalues.
 
     Parameters
     ----------
@@ -137,7 +138,9 @@ class PreparedSolver(Value):
         problem = self.problem.starting_from(s0)
         modes = self.problem.s0.shape[-1]
         if problem.s0.shape[-1] != modes:
-            errors.reject("s0", f"have the {modes} modes that the solver was prepared for", problem.s0)
+            errors.reject(
+                "s0", f"have {modes} eigenvalues on the last axis, the number `modes` given to `prepare`", problem.s0
+            )
         return _solve(problem, self.method)
 
     def __repr__(self) -> str:
@@ -187,7 +190,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         errors.reject(
             "model",
             "have white inputs: a prepared solver starts from eigenvalues, but a model with correlated `inputs` starts "
-            "from weights",
+            "from weights; use `solve` for such a model",
             model,
         )
     modes = errors.count("modes", modes)
@@ -231,7 +234,7 @@ def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.ND
 
 
 def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
-    """End a single trajectory at its steady state; for an ensemble, state in the status that all members converge.
+    """End a single trajectory at its steady state; if all members of an ensemble converge, state this in the status.
 
     steady_time: time at which each member has converged; inf for a member that has not converged.
     """
@@ -246,7 +249,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """End a single trajectory before it diverges; for an ensemble, state the first divergence in the status."""
+    """End a single trajectory before it diverges; for an ensemble, state in the status when a member first diverges."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

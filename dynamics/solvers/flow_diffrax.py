@@ -1,8 +1,10 @@
 """Integrate the flow of ensembles in JAX (Diffrax, Dopri8): all members of a group share the same steps.
 
 The members of a group form one system of equations, whose steps are as short as the member that changes fastest needs.
-Members then need no masks, do not wait for each other, and share one list of output times. If a member of a group
-diverges, or if the group needs too many steps, the members of the group are integrated again, each with its own steps.
+With common steps, no masks for finished members are needed, no member waits for another one, and all members share one
+list of output times. Members are integrated separately, each with its own steps, in three cases: if a member of their
+group diverges, if their group needs too many steps, or if the closure has integrals, which make unnecessary steps
+expensive.
 """
 
 from collections.abc import Callable
@@ -46,7 +48,10 @@ MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which 
 
 
 class Options(NamedTuple):
-    """Options of an integration, which may change without a new compilation, except for the number of times."""
+    """Options of an integration.
+
+    Other values of the options need no new compilation. Another number of times needs a new compilation.
+    """
 
     times: Any  # times of the result (T,)
     learning_rate: Any
@@ -56,7 +61,7 @@ class Options(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Solutions of B ensemble members; each array has a leading axis (B,)."""
+    """Solutions of B ensemble members; the first axis of each array is the axis of the members, (B,)."""
 
     observables: Observables  # (B, T, M); None for observables that can be computed from the eigenvalues s
     end: Any  # time at which the integration ended
@@ -71,7 +76,7 @@ Solver = Callable[[State, Parameters, Options, Rules], Solved]
 def jax_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one group of members after another.
 
-    After an interruption, the observables of members that were not integrated are NaN.
+    If the user interrupts the integration, the observables of members that were not integrated are NaN.
     """
     structure, times, field = problem.model.structure, problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
@@ -113,7 +118,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return empty arrays to which the solutions of all members are written."""
+    """Return arrays with undefined values, to which the solutions of all members will be written."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -132,7 +137,10 @@ def _solve_part(
     options: Options,
     part: npt.NDArray[np.intp],
 ) -> Solved:
-    """Integrate the flow of the ensemble members in ``part``, with quadrature rules of a level."""
+    """Integrate the flow of the ensemble members in ``part``.
+
+    level: level of accuracy of the quadrature rules, from 0 to HIGHEST.
+    """
     start, own = division.padded((members, parameters), part)
     rules, alpha = division.rules(part, level), compiled_exponent(own)
     run = partial(_compiled, field.model.generated, field.structure, field.closure, alpha, division.devices)
@@ -158,8 +166,9 @@ def _compiled(
 ) -> Solver:
     """Return the compiled solver for one loss, a function (members, parameters, options, rules) -> Solved.
 
-    alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters. alone:
-    True if each member has its own steps; otherwise each device integrates one group with common steps.
+    alpha: exponent of the predictor for which the code is compiled. If alpha is None, the compiled function takes the
+    exponents of the members from its argument ``parameters``. alone: True if each member has its own steps; False if
+    each device integrates one group with common steps.
     """
     group = partial(_group, structure, TracedField(generated, structure, closure), alpha, alone)
 
@@ -217,7 +226,7 @@ def _group(
         return 1 - jnp.min(jnp.where(w > 0, w, jnp.inf)) / jnp.max(w)
 
     def equal_modes(before: Array, after: Array) -> Array:
-        """Return True if all modes of all members have become equal; see ``EqualModes``."""
+        """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
         earlier, later = (jax.vmap(spread, in_axes=-1)(y, columns) for y in (before, after))
         return jnp.all((later < jnp.minimum(0.1 * options.rtol, earlier)) & (parameters.rho[:, 0] == 0))
 
@@ -245,14 +254,17 @@ def _group(
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the solution of a group; results that all members of the group share are repeated for each member.
+    """Return the solution of a group of members; a number that holds for the whole group is repeated for each member.
 
-    members: shape (G,) of the group.
+    members: shape (G,), where G is the number of members.
     """
     solved = Solved(observed, solution.end, solution.finished, solution.diverged, error)
     return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the largest error of a member: the root mean square over variables. errors: (E variables, G members)."""
+    """Return the error of the least accurate member; the error of a member is its root mean square over the variables.
+
+    errors: array (E, G) of the errors of E variables in G members.
+    """
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

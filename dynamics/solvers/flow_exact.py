@@ -25,9 +25,10 @@ FEW_BLOCKS = 4  # number of blocks below which threads take longer than they sav
 def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
-    The formula returns log(s(t)/s(0)), which stays finite if lambda = s^alpha underflows or overflows. If terms of the
-    formula nearly cancel, the arguments of the formula are in extended precision, on platforms that have extended
-    precision. The arguments need less memory than the result (..., T, M), because they do not depend on time.
+    The formula returns log(s(t)/s(0)), which stays finite if the predictor eigenvalue lambda = s^alpha underflows or
+    overflows. The arguments of the formula are in extended precision, where the platform has it, in two cases: if terms
+    of the formula nearly cancel, or if the product alpha t may overflow. The initial eigenvalues and the parameters,
+    which do not depend on time, need less memory than the result (..., T, M).
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
@@ -59,12 +60,12 @@ def exact_flow(problem: FlowProblem) -> Flow:
 
 
 def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> bool:
-    """Return True if the product alpha t of an exponent and a time may overflow in float64."""
+    """Return True if the product alpha t may overflow in float64, for exponents alpha of the predictor and times t."""
     return bool(np.log(np.max(alpha, initial=1.0)) + np.log(np.max(times, initial=1.0)) > LARGEST_EXPONENT)
 
 
 def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge."""
+    """Return the time (B,) at which a mode of each member first diverges; inf for a member that does not diverge."""
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
     times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)
@@ -72,7 +73,7 @@ def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any)
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield a slice of members and a slice of times for each block of about BLOCK values. shape: (B, T, M)."""
+    """Yield (slice of members, slice of times) for each block of about BLOCK values of an array (B, T, M)."""
     many, times, modes = shape
     rows, columns = max(1, BLOCK // (times * modes)), max(1, BLOCK // modes)
     for first in range(0, many, rows):
@@ -92,9 +93,9 @@ def _fill(
 ) -> None:
     """Write a block of the eigenvalues s(t) and, if ``lam`` is an array, of the predictor's eigenvalues lambda(t).
 
-    start: s(0) (B, M). arguments: lambda(0) and log lambda(0), (B, M), then the parameters, as numbers or arrays
-    (B, 1). s, lam: arrays (B, T, M) to write to; lam is None if lambda(t) follows from s(t) without a computation.
-    block: slices of members and of times.
+    start: s(0), (B, M). arguments: arguments of the formula: lambda(0) and log lambda(0), (B, M), then the parameters,
+    as numbers or arrays (B, 1). blow_up: time at which each member diverges, (B,). s, lam: arrays (B, T, M) to which
+    the block is written; lam is None if lambda(t) equals s(t) or 1. block: slices of members and of times.
     """
     members, span = block
     start = start[members, None]

@@ -1,12 +1,13 @@
 """Integrate the flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
 The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles the resulting
-expressions. In place of the singular values w of the encoder, u = arsinh(w/floor) is integrated, where floor is a small
-constant and du/dt = tanh(u) (r - rho) with the rate r of the mode. Above the floor, u is log w up to a constant, so
-that an absolute error of u is a relative error of s. For a vanishing mode u tends to 0, whereas log w would decrease
-without bound. A large |log w| would reduce the accuracy of all modes, because heyoka's tolerance is relative to the
-largest variable. The other dynamical variables are integrated without a change of variables. Members that do not reach
-the last time are integrated again by SciPy's solver, whose status states the reason.
+expressions. In place of the singular value w of a mode, the variable u = arsinh(w/floor) is integrated, where ``floor``
+is a small constant. The variable obeys du/dt = tanh(u) (r - rho), with the rate r of the mode and the weight decay rho.
+If w is much larger than the floor, u equals log w plus a constant, so that an absolute error of u is a relative error
+of w. For a vanishing mode u tends to 0, whereas log w would decrease without bound. A large |log w| would reduce the
+accuracy of all modes, because heyoka's tolerance is relative to the largest variable. The other dynamical variables are
+integrated without a change of variables. Ensemble members that do not reach the last time are integrated again by
+SciPy's solver, whose status states the reason.
 """
 
 import math
@@ -54,7 +55,7 @@ VANISHED = 1e-30  # smallest ratio w/floor: powers of s, and v/w of the target, 
 def heyoka_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, LANES members at once on each core.
 
-    After an interruption, the observables of members that were not integrated are NaN.
+    If the user interrupts the integration, the observables of members that were not integrated are NaN.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -79,7 +80,7 @@ def heyoka_flow(problem: FlowProblem) -> Flow:
 def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArray[np.bool_]) -> FlowProblem:
     """Return the problem reduced to the members that did not reach the last time, each with its own parameters.
 
-    left: mask of these members.
+    left: mask (B,) of the B members of the whole problem, True for the members to keep.
     """
     s0 = problem.s0.reshape(len(left), -1)[left]
     member_parameters = parameters.map(lambda row: row[left])
@@ -140,9 +141,10 @@ def _integrate(
 
 
 def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
-    """Return the floor (B, 1) of the singular values w of each member, at which u = arsinh(w/floor) is of order 1.
+    """Return the constant ``floor`` (B, 1) of the variable u = arsinh(w/floor), for the singular values w of B members.
 
-    The floor is at most the root of ``atol``, below which s is negligible, and at most every initial w above zero.
+    The floor is the smallest initial w above zero, or the root of ``atol`` if this root is smaller. Eigenvalues s = w^2
+    below ``atol`` are negligible.
     """
     w = members.encoder
     least = np.min(w, axis=1, keepdims=True, where=w > 0, initial=np.sqrt(atol))
@@ -150,7 +152,7 @@ def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
 
 
 def _forward(members: State, floors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the integrated variables y (B, E) of states: arsinh(w/floor), then the other dynamical variables."""
+    """Return the integrated variables y (B, E) of states: u = arsinh(w/floor), then the other dynamical variables."""
     w, *others = members
     return np.hstack([np.arcsinh(w / floors), *(part for part in others if part is not None)])
 
@@ -163,10 +165,10 @@ def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.fl
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
-    """Return the tolerance of the Taylor series: rtol times the smallest initial eigenvalue lambda(0) of the predictor.
+    """Return the tolerance of the Taylor series: rtol times the smallest initial predictor eigenvalue lambda(0).
 
-    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that
-    problems with similar tolerances share a compiled integrator.
+    A small mode amplifies errors by the factor 1/lambda(0) while it grows. The tolerance is rounded up to a power of
+    ten, so that problems with similar tolerances share a compiled integrator.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
@@ -184,10 +186,11 @@ def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
 
 @lru_cache(maxsize=16)
 def _integrator(key: Key, tolerance: float) -> Any:
-    """Return heyoka's integrator, compiled for the problem that a key identifies and for a tolerance.
+    """Return heyoka's integrator, compiled for the problem that ``key`` identifies and for a tolerance.
 
-    key: loss, structure, closure, exponent alpha of the predictor (None if alpha is taken from the parameters), number
-    of parameters of the loss, number of modes, and number of members computed at once.
+    The entries of ``key`` are: loss, structure of the model, closure, exponent alpha of the predictor (None if alpha is
+    one of the parameters at run time), number of parameters of the loss, number of modes, and number of ensemble
+    members that are computed at once.
     """
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key

@@ -28,6 +28,7 @@ STALLED = 1e-9  # step size relative to t below which a trajectory with a collap
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
+FAILED = "no step of LSODA meets the tolerance"
 VANISHING = "a mode vanishes, and the gradient has a pole at a vanishing mode"
 DIVERGING = 1e3  # eigenvalue, over the largest initial eigenvalue, above which a failed step means divergence
 
@@ -35,7 +36,7 @@ DIVERGING = 1e3  # eigenvalue, over the largest initial eigenvalue, above which 
 def scipy_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one member after another.
 
-    After an interruption, the observables of members that were not integrated are NaN.
+    If the user interrupts the integration, the observables of members that were not integrated are NaN.
     """
     batch, many = problem.members, int(np.prod(problem.members))
     flows: list[Flow] = []
@@ -72,12 +73,11 @@ def _put(observables: Observables, where: slice | tuple[int, slice], values: Obs
 
 
 def _status(flows: list[Flow], many: int) -> str:
-    """Return the status of an ensemble from the flows of its members.
+    """Return the status of an ensemble of ``many`` members, a text that is composed from the flows of the members.
 
-    The status names the first member that did not reach the last time, and the number of such members. If all members
-    reached the last time, but some did not converge to a steady state as required, the status names the first member
-    that did not converge, and the number of such members. A member that diverges counts as complete. many: number of
-    members.
+    If some members did not reach the last time, the status names the first of them and states their number. Otherwise,
+    if a steady state was required and some members did not converge, the status names the first of these and states
+    their number. Otherwise the status is "complete". A member that diverges counts as complete.
     """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
@@ -94,8 +94,8 @@ def _status(flows: list[Flow], many: int) -> str:
 class _Member:
     """The integration of one trajectory to the last time, or to its steady state.
 
-    If a change of variables removes the weight decay (``scaling``), the new variables are integrated, in the time tau
-    of this change. observed: observables at all ``times``. done: number of times whose observables are recorded.
+    If a change of variables can remove the weight decay (``scaling``), the new variables are integrated as functions of
+    the new time tau. observed: observables at all ``times``. done: number of times whose observables are recorded.
     """
 
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
@@ -115,7 +115,7 @@ class _Member:
         _put(self.observed, slice(self.done), first)
 
     def integrate(self, bar: Any) -> Flow:
-        """Integrate the flow step by step and return it, up to the last recorded time if interrupted or stopped."""
+        """Integrate the flow and return it; if it is interrupted or stopped, return it up to the last recorded time."""
         tolerances = self.coordinate.tolerances(self.problem.rtol, noise_of(self.field))
         taus = self.scaling.tau(self.times)
         if self.detector and self.detector.reached(self.start):
@@ -146,7 +146,7 @@ class _Member:
         return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
 
     def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
-        """Record observables at times that the last step has passed; return the flow if it must end now, else None."""
+        """Record observables at times that the last step has passed; return the flow if it ends now, else None."""
         passed = int(np.searchsorted(taus, solver.t, side="right"))
         if passed > self.done:
             self._record(self._state(solver.dense_output()(taus[self.done : passed]).T, self.times[self.done : passed]))
@@ -161,7 +161,7 @@ class _Member:
         return None
 
     def _failure(self, solver: Any, message: str | None) -> Flow | None:
-        """Return the flow if the solver has failed or the trajectory diverges, else None."""
+        """Return the flow until now if the solver has failed or the trajectory has diverged, else None."""
         diverged = not self.coordinate.room(solver.y, self.y0) > 0
         if solver.status != "failed" and not diverged:
             return None
@@ -173,7 +173,7 @@ class _Member:
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
 
     def _equal(self, solver: Any) -> Flow | None:
-        """Return the flow if its modes are equal, so that only weight decay changes them, else None."""
+        """Return the complete flow if all modes are equal, so that only weight decay changes them, else None."""
         decay = float(self.field.parameters.rho.max())
         if (self.detector and not decay) or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
@@ -184,7 +184,7 @@ class _Member:
         return self._finished() if steady > self.t else self._steady(shrunk(state, decay, self.t - t))
 
     def _record(self, states: State) -> None:
-        """Record the observables in the states (T', ...) at the next T' times."""
+        """Record the observables of the states (T', ...), which belong to the next T' output times."""
         stop = self.done + len(states.encoder)
         _put(self.observed, slice(self.done, stop), self.field.observables(states))
         self.done = stop
@@ -205,13 +205,13 @@ class _Member:
         return Flow(reached, np.array(np.inf), status, reached=self.done)
 
     def _finished(self) -> Flow:
-        """Return the flow at the last time; if it should end at a steady state, this state is not reached."""
+        """Return the flow to the last time; if a steady state is required, the status states that none was reached."""
         status = f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete"
         return Flow(self.observed, np.array(np.inf), status)
 
 
 def most_evaluations(y: npt.NDArray[np.float64]) -> int:
-    """Return the number of evaluations of the rates at which the integration of coordinates y (E,) ends."""
+    """Return the largest number of evaluations of the rates in an integration of coordinates y (E,)."""
     return MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * y.size
 
 
@@ -220,8 +220,8 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    The solver is SciPy's LSODA, which detects stiff parts of a trajectory. A step of LSODA needs only one or two
-    evaluations of the slope, which take most of the time. message: the reason if the step failed, else None.
+    The solver is SciPy's LSODA, which detects stiff parts of a trajectory. A step of LSODA evaluates the slope only
+    once or twice; these evaluations take most of the computing time. message: the reason if the step failed, else None.
     Raises FloatingPointError if the slope is not finite at t = 0.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be so long that it overflows
@@ -230,9 +230,9 @@ def steps(
         solver = scipy.integrate.LSODA(slope, 0.0, y, end, **tolerances)
         while solver.status == "running" and end > 0:
             try:
-                message = solver.step()
-            except UserWarning as warning:  # LSODA warns when it gives up; a caller may turn warnings into errors
-                solver.status, message = "failed", str(warning)
+                message = solver.step() and FAILED
+            except UserWarning:  # LSODA warns when it gives up; a caller may turn warnings into errors
+                solver.status, message = "failed", FAILED
             if solver.t == solver.t_old and solver.status == "running":  # happens if the last time is a denormal number
                 solver.status, message = "failed", "the steps are too short for double precision"
             yield solver, message
@@ -241,9 +241,9 @@ def steps(
 def rough_path(
     field: VectorField, start: State, learning_rate: float | None, duration: float, steps_at_most: int = 300
 ) -> State:
-    """Return the states (T, M) of an ensemble member after each step of a rough integration.
+    """Return the states (T, M) of an ensemble member after each step of an integration of low accuracy.
 
-    The integration ends before a step that fails, and after ``steps_at_most`` steps.
+    The integration ends at ``duration``, before a step that fails, or after ``steps_at_most`` steps.
     """
     coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
     y = coordinate.forward(start)

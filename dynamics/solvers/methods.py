@@ -40,7 +40,7 @@ class Method(ABC, Generic[P, R]):
         return None
 
     def suits(self, problem: P) -> bool:
-        """Return True if method="auto" may choose the method, for a problem that the method can solve."""
+        """Return True if method="auto" may choose this method for a problem that the method can solve."""
         return True
 
     @abstractmethod
@@ -55,9 +55,9 @@ class Method(ABC, Generic[P, R]):
 def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: bool = False) -> Method[P, R]:
     """Return the method with a given name; raises ArgumentError if this method cannot solve the problem.
 
-    For the name "auto", return the first of ``methods`` that can solve the problem and for which ``suits`` is True.
-    ``methods`` begin with the fastest one. repeated: True if many such problems will be solved, so that compiling pays
-    in any case, and ``suits`` does not matter.
+    ``methods`` are in order of speed, the fastest first. For the name "auto", the result is the first method that can
+    solve the problem and that suits it (``Method.suits``). repeated: True if many such problems will be solved. The
+    time of compiling is then negligible, and the result for "auto" is the first method that can solve the problem.
     """
     errors.choice("method", name, ("auto", *(method.name for method in methods)))
     if name == "auto":
@@ -86,7 +86,7 @@ class Exact(Method[FlowProblem, Flow]):
     def refusal(self, problem: FlowProblem) -> str | None:
         """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        Reasons are a model without an exact solution, a closure other than "gaussian", and the argument ``until``.
+        The method requires a model with an exact solution, the closure "gaussian", and no argument ``until``.
         """
         if problem.until is not None:
             return f"with until='{problem.until}'"
@@ -115,7 +115,7 @@ class Heyoka(Method[FlowProblem, Flow]):
     def refusal(self, problem: FlowProblem) -> str | None:
         """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        The rates must be smooth formulas, and the package heyoka must be installed.
+        The method requires white inputs, rates that are smooth formulas, no argument ``until``, and the package heyoka.
         """
         if (reason := _needs_compiled_eigenmodes(problem)) is not None:
             return reason
@@ -135,7 +135,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return False, because compiling takes longer than most solutions."""
+        """Return False, because compiling takes longer than solving most problems."""
         return False
 
     def integrate(self, problem: FlowProblem) -> Flow:
@@ -154,7 +154,7 @@ class Diffrax(Method[FlowProblem, Flow]):
     def refusal(self, problem: FlowProblem) -> str | None:
         """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        Reasons are correlated inputs, the closure "monte_carlo", and the argument ``until``.
+        The method requires white inputs, a closure other than "monte_carlo", and no argument ``until``.
         """
         return _needs_compiled_eigenmodes(problem)
 
@@ -199,7 +199,7 @@ def has_exact_solution(model: Model) -> bool:
 def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
     """Return the reason why compiled methods cannot integrate the flow of a problem; None if they can.
 
-    The reason is the end of a message (``Method.refusal``).
+    The reason is worded as the end of the message that ``Method.refusal`` describes.
     """
     if problem.until is not None:
         return f"with until='{problem.until}'"
@@ -220,14 +220,14 @@ class CompiledDescent(Method[DescentProblem, Descent]):
     def refusal(self, problem: DescentProblem) -> str | None:
         """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        Reasons are correlated inputs, the closure "monte_carlo", and a batch size.
+        The method requires white inputs, a closure other than "monte_carlo", and a problem without a batch size.
         """
         if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
-        """Return True for runs that would take longer than LONG seconds in NumPy."""
+        """Return True for runs that are estimated to take longer than LONG seconds by the method "numpy"."""
         numbers = int(np.prod(problem.members)) * problem.s0.shape[-1]
         nodes = NODES if problem.field.quadratures else 1
         return problem.steps * (STEP + numbers * nodes * ELEMENT) > LONG
@@ -245,7 +245,7 @@ class NumPyDescent(Method[DescentProblem, Descent]):
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Return the run of the descent map; with a batch size, the mean and standard deviation over networks."""
+        """Return the run of the descent map; with a batch size, means and deviations over networks."""
         from dynamics.solvers.descent_numpy import numpy_descent
         from dynamics.solvers.finite_batch.descent import finite_batch_descent
 

@@ -35,10 +35,10 @@ CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, divided b
 class Problem(Value):
     """A model with initial eigenvalues or weights, and the options that flow and descent map have in common.
 
-    s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the way
-    in which expectations are computed, never None. rtol: relative accuracy of the eigenvalues. members: shape (...) of
-    the ensemble. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
-    long work.
+    s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
+    closure, the way in which expectations are computed; a default is already filled in. rtol: relative accuracy of the
+    eigenvalues. members: shape (...) of the ensemble. progress: True to show a progress bar, False to show none, or
+    None to show it on a terminal during long work.
     """
 
     model: Model
@@ -50,7 +50,7 @@ class Problem(Value):
 
     @cached_property
     def field(self) -> VectorField:
-        """The vector field of the model, which keeps quadrature nodes and errors from one evaluation to the next."""
+        """The vector field of the model, which keeps its quadrature nodes and error estimates between evaluations."""
         return vector_field_of(self.model, self.closure, CLOSURE_SHARE * self.rtol)
 
     @property
@@ -73,7 +73,10 @@ class Problem(Value):
         return self.with_field(self.field, start, start.shape[:-axes])
 
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
-        """Return the problem with another vector field and other validated s0. members: shape of the ensemble of s0."""
+        """Return the problem with another vector field and with other initial values s0, which are already validated.
+
+        members: shape of the ensemble in s0.
+        """
         problem = replace(self, s0=s0, members=members)
         problem.__dict__["field"] = field  # replaces the cached property
         return problem
@@ -83,9 +86,9 @@ class Problem(Value):
 class FlowProblem(Problem):
     """The arguments of ``solve``, validated.
 
-    times: times of the result, (T,). learning_rate: None unless the model has a decay per step, that of an ``EMA``
-    target or of a tracked correlation. atol: absolute accuracy of the eigenvalues. until: "steady" to end the solution
-    at a steady state, or None.
+    times: times of the result, (T,). learning_rate: learning rate, for models with an ``EMA`` target or a tracked
+    correlation, whose decay is given per step; None for other models. atol: absolute accuracy of the eigenvalues.
+    until: "steady" to end the solution at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]
@@ -196,7 +199,10 @@ class DescentProblem(Problem):
 
 
 def because_of_extremes(problem: Problem) -> str:
-    """Return the end of a status if the rates overflow at the start, because of another argument than s0."""
+    """Return the end of a status which states the argument whose extreme value makes the rates overflow at the start.
+
+    The result is empty if this argument is s0.
+    """
     arguments = {name: getattr(problem, name, None) for name in ("s0", "times", "learning_rate")}
     arguments = {name: value for name, value in arguments.items() if value is not None}
     name, value = extreme_argument(problem.model, problem.s0, **arguments)
@@ -207,7 +213,7 @@ def because_of_extremes(problem: Problem) -> str:
 
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Return validated initial eigenvalues or weights, and the number of trailing axes that are not ensemble axes."""
+    """Return (validated initial eigenvalues or weights, number of their last axes that are not ensemble axes)."""
     errors.instance("model", model, Model, "be a Model")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
@@ -251,7 +257,7 @@ def _check_batch(
     if (reason := too_many_fluctuating(model.structure, s0)) is not None:
         errors.reject(
             "batch_size",
-            f"be left out for {reason}, because the prediction takes memory that grows as the square of their number",
+            f"be left out for {reason}, because the memory for the prediction grows as the square of their number",
             batch_size,
         )
     batch_size = errors.count("batch_size", batch_size)
@@ -259,7 +265,9 @@ def _check_batch(
         N = len(model.inputs)
         if input_dimension not in (None, N):
             errors.reject(
-                "input_dimension", f"be left out or be {N}, the number of inputs of the model", input_dimension
+                "input_dimension",
+                f"be left out or be {N}, the number of inputs in the model's `inputs`",
+                input_dimension,
             )
         return batch_size, N
     if input_dimension is None:
@@ -275,7 +283,7 @@ def _check_batch(
 
 
 def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> str | None:
-    """Return a text if a model has too many variables for a prediction of fluctuations, else None.
+    """Return None if the fluctuations of a model can be predicted, or a text if the model has too many variables.
 
     The text names the variables and the largest number of variables that is allowed. s0: initial eigenvalues (M,), or
     weights (M, N) of a model with correlated inputs.
@@ -290,7 +298,10 @@ def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> s
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Return how many arrays (T, M) a trajectory stores; target or predictor eigenvalues that equal s need no array."""
+    """Return the number of arrays (T, M), for T times and M modes, that a trajectory stores.
+
+    Eigenvalues of the target or of the predictor that equal the correlation's eigenvalues s need no array.
+    """
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 
@@ -298,7 +309,7 @@ def check_memory(model: Model, s0: npt.NDArray[np.float64], times: int, remedy: 
     """Raise ArgumentError unless the trajectory from s0 fits into memory.
 
     s0: initial eigenvalues (..., M), or weights (..., M, N). times: number of times or recorded steps. remedy: advice
-    to the user at the end of the message.
+    with which the message ends, such as to request fewer times.
     """
     if model.inputs is None:
         arrays, shape = stored_arrays(model.structure, model.parameters), s0.shape

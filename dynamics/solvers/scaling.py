@@ -35,7 +35,11 @@ class Scaling:
 
     @classmethod
     def of(cls, field: VectorField) -> "Scaling":
-        """Return the change of variables for the vector field of one ensemble member."""
+        """Return the change of variables for the vector field of one ensemble member.
+
+        The variables stay unchanged without weight decay, and for models to which the change does not apply
+        (``_degree``).
+        """
         degree, parameters = _degree(field), field.parameters
         decay = float(parameters.rho.max())
         if not degree or not decay or not np.isfinite(2 * decay * degree):
@@ -44,22 +48,25 @@ class Scaling:
         return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
 
     def tau(self, times: Any) -> Any:
-        """Return tau, the time in the flow of the shape, at times t of the flow with weight decay."""
+        """Return the times tau in the flow of the shape that belong to times t of the flow with weight decay."""
         rate = 2 * self.decay * self.degree
         return np.minimum(np.minimum(np.expm1(rate * times), LATEST) / rate, LATEST) if rate else times
 
     def time(self, tau: Any) -> Any:
-        """Return the time t of the flow with weight decay at the time tau in the flow of the shape."""
+        """Return the time t of the flow with weight decay that belongs to the time tau in the flow of the shape."""
         rate = 2 * self.decay * self.degree
         return np.log1p(rate * tau) / rate if rate else tau
 
     def state(self, shape: State, times: Any) -> State:
-        """Return the state of the flow at times t (...), from its shape (..., M)."""
+        """Return the state of the flow with weight decay at times t (...), from the shape (..., M) at these times."""
         return shrunk(shape, self.decay, times) if self.decay else shape
 
 
 def shrunk(state: State, decay: float, durations: Any) -> State:
-    """Return the states (..., M) after durations (...), if only the weight decay changes a state of eigenmodes."""
+    """Return the states (..., M) that a state of eigenmodes reaches after durations (...) of weight decay alone.
+
+    decay: the weight decay rho.
+    """
     scale = np.exp(-decay * np.asarray(durations))[..., None]
     predictor = None if state.predictor is None else scale * state.predictor
     return state._replace(encoder=scale * state.encoder, predictor=predictor)
@@ -68,7 +75,8 @@ def shrunk(state: State, decay: float, durations: Any) -> State:
 def _degree(field: VectorField) -> float:
     """Return the number d for which the rates r obey r(g x) = g^(-d) r(x) at all eigenvalues x and factors g > 0.
 
-    The result is zero if there is no such number.
+    The result is zero if there is no such number, and for models with a separate target, a tracked correlation or
+    correlated inputs.
     """
     structure, degrees = field.structure, field.model.generated.degrees
     if degrees is None or field.axes != 1 or structure.separate_target or structure.tracked:

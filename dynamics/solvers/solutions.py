@@ -13,10 +13,10 @@ from dynamics.vector_field.state import Observables
 class Flow:
     """Solution of a flow problem: observables (..., T, M) along the flow, inf after a divergence.
 
-    blow_up_time: time at which each ensemble member diverges, (...); inf for a member that does not diverge. status:
-    a text that states how the integration ended. reached: number of times that were reached; None if all were reached.
-    steady_time: time at which each member converged, (...); inf for a member that did not converge, and if convergence
-    was not tested. The observables of a member are constant after it has converged.
+    blow_up_time: time at which each ensemble member diverges, (...); inf for a member that does not diverge. status: a
+    text that states how the integration ended. reached: number of output times that were reached; None for all of them.
+    steady_time: time at which each member converged to a steady state, (...); inf if the member did not converge or if
+    convergence was not tested. The observables of a member are constant after it has converged.
     """
 
     observables: Observables
@@ -30,9 +30,10 @@ class Fluctuations(NamedTuple):
     """Predicted fluctuations over networks, at one step or, with a leading axis T, at all recorded steps.
 
     deviation: standard deviation (M,) of the eigenvalues. reliable: True as long as fluctuations have been small enough
-    for the prediction. mode_mean, mode_deviation: for weight matrices, mean and standard deviation of the variances
-    u_m . C u_m, where u_m are the eigenvectors of the initial correlation C. mode_reliable: True as long as mode_mean
-    and mode_deviation are reliable. The last three are None for eigenmodes.
+    for the prediction. The other entries are None unless the model has correlated inputs. mode_mean, mode_deviation:
+    mean and standard deviation (M,) of the variances u_m . C u_m, where C is the correlation of a network at the
+    present step, and u_m are the eigenvectors of the correlation before the first step. mode_reliable: True as long as
+    mode_mean and mode_deviation are reliable.
     """
 
     deviation: Any
@@ -43,10 +44,10 @@ class Fluctuations(NamedTuple):
 
 
 class FiniteBatchDescent(NamedTuple):
-    """Predictions for networks trained with finite batches, at the recorded steps.
+    """Predictions for networks trained with finite batches, at the T recorded steps.
 
-    population: eigenvalues (T, M) of the descent map, without fluctuations. fluctuations: fluctuations around the mean
-    over networks.
+    population: eigenvalues (T, M) of the descent map, which is training on the whole population without fluctuations.
+    fluctuations: standard deviations, and further predictions, over networks.
     """
 
     population: npt.NDArray[np.float64]
@@ -54,17 +55,17 @@ class FiniteBatchDescent(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The predictions as a dictionary, by the names of the fields of a trajectory."""
+        """The predictions as a dictionary; the keys are the names of the corresponding fields of a trajectory."""
         return {"population": self.population, **self.fluctuations._asdict()}
 
 
 class Descent(NamedTuple):
     """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,).
 
-    Without a batch size, the observables are those of the descent map; with a batch size, observables are means over
-    networks.
-    diverged: step at which each ensemble member diverged, (...); inf for a member that did not diverge. status: a text
-    that states how the run ended. finite_batch: further predictions for networks; None without a batch size.
+    Without a batch size, the observables are those of the descent map. With a batch size, the observables are means
+    over networks. diverged: step at which each ensemble member diverged, (...); inf for a member that did not diverge.
+    status: a text that states how the run ended. finite_batch: further predictions for networks; None without a batch
+    size.
     """
 
     recorded: npt.NDArray[np.int64]

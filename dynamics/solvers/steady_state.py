@@ -23,7 +23,7 @@ ROUNDING = 1e-13  # rounding error of |x|, relative to the largest |x| so far
 class SteadyState:
     """A detector of convergence to a steady state, which receives the states of a trajectory one after another.
 
-    to_go: estimated relative distance of the last state from the steady state. speed: largest |d log y/dt| over all
+    to_go: estimated relative distance of the last state from the steady state. speed: largest |d log|y|/dt| over all
     dynamical variables y, in the last state.
     """
 
@@ -50,7 +50,7 @@ class SteadyState:
         return bool(self.to_go < SMALL or self.speed <= self.noise * self.fastest)
 
     def note_decay(self, state: State, decay: float) -> float:
-        """Note that from this state on only weight decay changes the modes; return the duration until they collapse."""
+        """Note that only weight decay changes the modes after ``state``; return the duration until they collapse."""
         self.speed, self.to_go = decay, np.inf
         return float(np.log(2 * state.encoder.max() / self.floors.encoder) / decay)
 
@@ -61,9 +61,9 @@ class SteadyState:
         return f"{speed}, and not slowing down"
 
     def _log_velocity(self, state: State) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return d log|y|/dt of all dynamical variables y, concatenated, and a mask of entries that have not collapsed.
+        """Return d log|y|/dt of all dynamical variables y, concatenated, and a mask, True for variables that move.
 
-        d log|y|/dt is set to zero for entries that have collapsed.
+        Variables that have collapsed to zero do not move, and their d log|y|/dt is set to zero.
         """
         velocity = self.field.velocity(state, self.learning_rate)
         x, moving = [], []
@@ -76,11 +76,11 @@ class SteadyState:
 
 
 class EqualModes:
-    """A detector of equal modes, in a flow that conserves a sum over modes but for the weight decay.
+    """A detector of equal modes, for losses whose flow without weight decay conserves a sum over all modes.
 
-    Equal modes stay equal by symmetry, and their rates are zero because without weight decay the sum is conserved.
-    Therefore only the weight decay rho changes them: from a time t1 at which they are equal to within ``rtol``, the
-    flow is s(t) = s(t1) e^(-2 rho (t - t1)).
+    Equal modes stay equal by symmetry. Without weight decay, the conserved sum then fixes their common value, so that
+    the rates are zero. Therefore only the weight decay rho changes equal modes: from a time t1 at which the modes are
+    equal to within ``rtol``, the flow is s(t) = s(t1) e^(-2 rho (t - t1)).
     """
 
     def __init__(self, field: VectorField, rtol: float):
@@ -90,7 +90,7 @@ class EqualModes:
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the singular values are equal in this state, and closer together than in the state before."""
+        """Return True if the nonzero singular values are equal within ``rtol``, and closer than before."""
         if not self.applies:
             return False
         surviving = np.abs(state.encoder[state.encoder != 0])
@@ -99,7 +99,7 @@ class EqualModes:
 
 
 def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:
-    """Split the concatenated array x into one array for each entry of the state; None for entries that are None."""
+    """Split the concatenated array x into one array for each dynamical variable; None where the state has None."""
     parts = [part for part in state if part is not None]
     pieces = iter(np.split(x, np.cumsum([len(part) for part in parts])[:-1]))
     return [None if part is None else next(pieces) for part in state]

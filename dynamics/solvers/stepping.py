@@ -1,7 +1,8 @@
-"""Integrate a differential equation in JAX by steps of Diffrax's Dopri8, with a loop of our own.
+"""Integrate a differential equation in JAX by steps of Diffrax's Dopri8, in a loop that this module defines.
 
 ``diffrax.diffeqsolve`` checks its arguments by callbacks to Python. JAX does not store programs with callbacks in its
-persistent compilation cache. This loop has no callbacks, and its program is smaller, so that it is compiled faster.
+persistent compilation cache. The loop of this module has no callbacks, and its program is smaller, so that it is
+compiled faster.
 """
 
 from collections.abc import Callable
@@ -17,8 +18,8 @@ Array = Any  # a traced array of JAX
 class Integrated(NamedTuple):
     """Solution of a differential equation.
 
-    y: values at the output times, (T, ...); infinite at times that were not reached. end: time that was reached.
-    finished: True if the last time was reached. diverged: True if the integration was ended by divergence.
+    y: values at the output times, (T, ...); infinite at times that were not reached. end: time at which the integration
+    ended. finished: True if the last output time was reached. diverged: True if a divergence ended the integration.
     """
 
     y: Array
@@ -50,11 +51,12 @@ def integrate(
     constant: Callable[[Array, Array], Array],
     max_steps: int,
 ) -> Integrated:
-    """Integrate dy/dt = slope(y) from t = 0 to the last of the output times (T,), in ascending order.
+    """Integrate dy/dt = slope(y) from t = 0 to the last output time.
 
-    controller: chooses the step sizes. room: function of y that is negative if the solution has diverged, which ends
-    the integration. constant: function of y before and after a step that is True if y does not change any more, so that
-    no further steps are needed. max_steps: number of steps after which the integration ends.
+    y: initial value. times: output times (T,), in ascending order. controller: chooses the step sizes. room: function
+    of y; the integration ends as diverged when room(y) is negative. constant: function (y before a step, y after it);
+    when it returns True, y is taken as constant from then on, and the integration ends. max_steps: number of steps
+    after which the integration ends.
     """
     term, solver = diffrax.ODETerm(lambda _, y, args: slope(y)), diffrax.Dopri8()
     end, order = times[-1], cast(float, solver.error_order(term))

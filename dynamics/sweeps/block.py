@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute one block of grid points; several threads of a process compute their blocks one after another.
+    """Compute one block of grid points; a lock lets only one thread of a process compute at a time.
 
     evaluate: function that computes the arrays of the block. values: values along each axis of the block.
     """
@@ -68,7 +68,10 @@ def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
 
 @contextmanager
 def _noticing_interrupts() -> Iterator[list[int]]:
-    """Return a context with a list to which Ctrl-C adds an entry, even if a calculation catches KeyboardInterrupt."""
+    """Return a context that records each Ctrl-C in a list, even if a calculation catches the KeyboardInterrupt.
+
+    The context returns the list. The list stays empty outside the main thread, which alone receives Ctrl-C.
+    """
     interrupts: list[int] = []
     handler: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -95,7 +98,8 @@ class ModelEvaluator:
 
     function: "solve", "iterate" or "train". arguments: arguments of this function that are not axes of the grid.
     batched: names of axes of the grid; points that differ only in these axes are computed in the same call. times:
-    number of times, or of recorded steps, of a complete run. names: names of the arrays that are returned.
+    length of the time axis of a complete run, which is the number of times or of recorded steps. names: names of the
+    arrays that are returned.
     """
 
     model: Model
@@ -134,9 +138,10 @@ class ModelEvaluator:
         return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
     def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
-        """Return the arrays of a trajectory, which may contain several runs, and the status of each run.
+        """Return the arrays of a trajectory, extended to the length of a complete run, and the status of each run.
 
-        Entries after the end of a run are inf if the run diverged, and NaN otherwise.
+        A trajectory may contain several runs. The entries after the end of a run that ended early are inf if the run
+        diverged, and NaN otherwise.
         """
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
@@ -158,8 +163,8 @@ class ModelEvaluator:
 def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
     """Reshape the n values along each axis to (1, ..., n, ..., 1), so that all axes together broadcast to the block.
 
-    If the values along an axis are arrays, the axes of these arrays follow. The initial eigenvalues ``init`` of a
-    predictor get an additional last axis for the modes.
+    If each value along an axis of the grid is an array, the axes of this array follow. The values of ``init``, the
+    initial eigenvalue of a predictor, get an additional last axis of length 1, which broadcasts over the modes.
     """
     opened = {}
     for i, (name, values) in enumerate(axes.items()):
@@ -169,7 +174,10 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of the tuple STATUS."""
+    """Return the status (...) of runs with eigenvalues s (..., T, M): COMPLETE, DIVERGED or STOPPED.
+
+    A run has diverged if s contains inf. A run has stopped early if s contains NaN.
+    """
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -212,7 +220,7 @@ def _stacked(shape: tuple[int, ...], name: str, results: list[dict[str, NamedArr
 
 
 def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> None:
-    """Raise ValueError unless the results of a function at two points have the same names and shapes."""
+    """Raise ValueError unless the arrays that a function returned at two points have the same names and shapes."""
     expected, shapes = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, later))
     if shapes != expected:
         raise ValueError(
@@ -222,9 +230,10 @@ def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> 
 
 
 def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
-    """Raise ValueError if a name is used twice, among the results, the axes of results, and the axes of the grid.
+    """Raise ValueError unless arrays, their axes, and the axes of the grid have different names.
 
-    Several results may have an axis of the same name; this axis must have the same length in all of them.
+    arrays: result of a user's function. The name "status" is not allowed for an array. Several arrays may share an
+    axis; this axis must have the same length in all of them.
     """
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
@@ -256,9 +265,10 @@ def named_arrays(result: Any) -> dict[str, NamedArray]:
 
 
 def _named_array(name: Any, value: Any) -> NamedArray:
-    """Return a number, an array, or a pair (names of axes, array) as a named array of floats or complex numbers.
+    """Return a result of a user's function as a named array of floats or complex numbers.
 
-    name: name of the result. If ``value`` contains no names of axes, these names are formed from ``name``.
+    name: name of the result. value: number, array, or pair (names of axes, array). Without names of axes, the axes get
+    the names ``name_0``, ``name_1``, ... Raises TypeError or ArgumentError for other values.
     """
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = errors.as_array(str(name), value[1] if named else value, "be a number or an array")

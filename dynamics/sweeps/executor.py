@@ -80,14 +80,14 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
 
 
 def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute a block in a worker process; the worker ends when the process that has started it ends."""
+    """Compute a block in a worker process, and let this process end when its parent process ends."""
     end_with_parent()
     return compute(evaluate, values)
 
 
 @cache
 def end_with_parent() -> None:
-    """If ``multiprocessing`` has started this process, let this process end when its parent ends or is killed."""
+    """If ``multiprocessing`` started this process, let this process end when its parent process ends or is killed."""
     parent = parent_process()
     if parent is not None:
         Thread(target=_exit_after, args=(parent,), daemon=True).start()
@@ -118,7 +118,7 @@ def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.
 
 
 def _limit(executor: Executor) -> int:
-    """Return the largest number of blocks that are submitted at a time.
+    """Return the largest number of blocks that are submitted to an executor at a time.
 
     This number is large enough to keep all workers busy, and small enough for the results to fit into memory.
     """

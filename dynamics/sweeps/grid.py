@@ -65,9 +65,9 @@ class Grid:
         return math.prod(part.stop - part.start for part in self.slices(number))
 
     def block_sizes(self) -> Counter[int]:
-        """Return a counter that maps each number of points that a block can have to the number of such blocks.
+        """Return how many blocks there are of each size, as a Counter whose keys are numbers of points of a block.
 
-        No list of all blocks is made, because a grid may have very many blocks.
+        The counter is computed without a list of all blocks, because a grid may have very many blocks.
         """
         sizes = Counter({1: 1})
         for n, size in zip(self.shape, self.block, strict=True):
@@ -119,8 +119,8 @@ def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tup
     """Return the number of points of a block along each axis, such that a block has at most ``chunk`` points.
 
     shape: number of grid points along each axis. first: indices of axes along which blocks shall be long. A block is
-    first extended along these axes, and then along all other axes; in each of the two groups, the last axis comes
-    first. The sizes of blocks differ as little as possible.
+    extended along one axis after the other: first along the axes in ``first``, from the last to the first of them, and
+    then along all other axes, also from the last to the first. The sizes of blocks differ as little as possible.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

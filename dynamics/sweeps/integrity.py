@@ -54,9 +54,9 @@ def check_files(store: Path, attributes: dict[str, Any]) -> None:
 
 
 def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    """Raise SweepError for damage of a store that cannot be repaired by computing blocks again.
+    """Raise SweepError, because a store is damaged in a way that computing blocks again cannot repair.
 
-    reason: description of the damage. cause: exception that revealed the damage.
+    reason: description of the damage. cause: exception that revealed the damage; None if there was none.
     """
     message = f"The store {store} is damaged: {reason}. Use a new store, or restore this store from a copy."
     raise errors.SweepError(message) from cause

@@ -63,9 +63,9 @@ class SweepPlan:
 class Calculation(NamedTuple):
     """Description of a function that a sweep of a model calls: ``solve``, ``iterate`` or ``train``.
 
-    function: name of the function. title: kind of the results in words. start: name of the argument for initial
-    eigenvalues or weights. axes: arguments of the function that can be axes of the grid, in addition to the parameters
-    of the model. excluded: arguments of the function that cannot be used in a sweep.
+    function: name of the function. title: kind of the computed runs in words, such as "descent map". start: name of the
+    argument for initial eigenvalues or weights. axes: arguments of the function that can be axes of the grid, in
+    addition to the parameters of the model. excluded: arguments of the function that cannot be used in a sweep.
     """
 
     function: str
@@ -117,9 +117,10 @@ def plan_of_model(
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
-    """Return SOLVE, ITERATE or TRAIN, depending on the function to which the given arguments belong.
+    """Return which function a sweep calls, as the names of the given arguments imply: SOLVE, ITERATE or TRAIN.
 
-    Raises ArgumentError if the arguments belong to none of these functions.
+    The argument ``times`` implies SOLVE, ``W0`` implies TRAIN, and ``steps`` without ``W0`` implies ITERATE. Raises
+    ArgumentError if there is none of these arguments.
     """
     for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
         if argument in given:
@@ -147,7 +148,11 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
     for name in axes:
         errors.choice("key of grid", name, (*model.parameter_names, *calculation.axes))
         if name in model.parameter_names and (name in signature or name in RESERVED):
-            errors.reject("grid", "have no axis with the name of an argument, or of an array of the results", name)
+            requirement = (
+                "have no axis for a parameter of the model that has the same name as an argument of "
+                f"dyn.{calculation.function} or as an array of the results (rename the parameter)"
+            )
+            errors.reject("grid", requirement, name)
         if name in given:
             errors.reject(name, f"be left out, because `{name}` is an axis of the grid", given[name])
     for name, parameter in parameters.items():
@@ -161,16 +166,18 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
 def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
     """Validate model, axes and arguments; return an ensemble of models with the parameters of all grid points.
 
-    In ``axes`` and ``arguments``, initial values and times are replaced by arrays. The arguments ``closure`` and
-    ``method`` are replaced by the names of the closure and of the method that all blocks use. Raises ArgumentError if
-    an argument is not valid.
+    ``axes`` and ``arguments`` are modified. Initial values and times become arrays. The entries "closure" and "method"
+    become the names of the closure and of the method that all blocks use. Raises ArgumentError if an argument is not
+    valid.
     """
     parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
     ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
         errors.reject(
-            "model", "have plain numbers as parameters; values that shall vary must be axes of the grid", model
+            "model",
+            "have plain numbers as parameters; a parameter with several values must be an axis of the grid",
+            model,
         )
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
@@ -222,8 +229,9 @@ def _validate_problem(
 ) -> None:
     """Raise ArgumentError if an argument of ``solve`` or ``iterate`` is not valid at the first grid point.
 
-    In ``arguments``, the closure is replaced by the name of the closure at the first grid point, and the method is
-    replaced by the name of a method that can compute all grid points.
+    ``arguments`` is modified, so that all grid points use the same closure and method. The entry "closure" becomes the
+    name of the closure at the first grid point. The entry "method" becomes the name of a method that can compute all
+    grid points.
     """
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
@@ -249,9 +257,10 @@ def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
-    """Return the coordinates of the results, except the coordinates that are axes of the grid.
+    """Return the coordinates of the dataset of results, without the axes of the grid.
 
-    The first coordinate is the axis of the recorded states: "time" for flows, and "step" for all other results.
+    The first coordinate belongs to the axis of recorded states: "time" for flows, and "step" for descent maps and
+    networks. Initial values that are an axis of the grid are the coordinate "start".
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:
@@ -265,10 +274,10 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store: ``keep``, or, if ``keep`` is None, the default.
+    """Return the names of the arrays to store, which are the names in ``keep``.
 
-    The default is "s" and all arrays that cannot be computed from the eigenvalues s. Raises ArgumentError if a name is
-    unknown.
+    If ``keep`` is None, the arrays are the eigenvalues "s" and all arrays that cannot be computed from s. Raises
+    ArgumentError if a name is unknown.
     """
     structure = ensemble.structure
     independent = {
@@ -279,7 +288,7 @@ def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] 
     if keep is None:
         return tuple(name for name, is_independent in independent.items() if is_independent)
     if not isinstance(keep, (list, tuple)) or not keep:
-        errors.reject("keep", "be a list of names of arrays, such as ['s', 'target']", keep)
+        errors.reject("keep", "be a list of names of result arrays, such as ['s', 'target']", keep)
     return tuple(dict.fromkeys(errors.choice("keep", name, independent) for name in keep))
 
 

@@ -59,9 +59,9 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """Description of an array of results that a sweep has at each grid point.
+    """Description of a result array, such as the eigenvalues s (time, mode), at a single grid point.
 
-    dims: names of the axes of this array. shape: lengths of these axes. dtype: type of the numbers.
+    dims: names of the axes at a grid point. shape: lengths of these axes. dtype: type of the numbers.
     """
 
     dims: tuple[str, ...]
@@ -69,7 +69,7 @@ class Variable(NamedTuple):
     dtype: np.dtype[Any]
 
     def bytes(self, points: int) -> int:
-        """Return the size in bytes of the array at ``points`` grid points, before compression."""
+        """Return the size in bytes of the described array for ``points`` grid points, before compression."""
         return points * math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -124,15 +124,15 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], sizes: Counter[int]) -> None:
     """Raise ArgumentError unless the disk has room for the uncompressed arrays of the blocks to be computed.
 
-    variables: descriptions of the arrays. sizes: for each number of points in a block, the number of blocks with as
-    many points. Also raises ArgumentError if an array of a block is too large to be compressed.
+    variables: descriptions of the arrays. sizes: how many blocks of each size will be computed; the keys are numbers of
+    points of a block. Also raises ArgumentError if an array of a block is too large to be compressed.
     """
     full = math.prod(grid.block)
     largest = max((variable.bytes(full) for variable in variables.values()), default=0)
     if largest > LARGEST:
         errors.reject(
             "chunk",
-            f"be so small that each array of a block has at most {LARGEST} bytes (the largest has {largest})",
+            f"be so small that each array of a block has at most {LARGEST} bytes (now the largest has {largest} bytes)",
             full,
         )
     arrays = [*variables.values(), STATUS_VARIABLE]
@@ -208,7 +208,10 @@ def _write_empty(path: Path, grid: Grid, layout: Layout, about: dict[str, Any]) 
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
-    """Return the values along each axis of a grid, as coordinates; along an axis of initial values, return indices."""
+    """Return the coordinate of each axis of a grid: the values along the axis.
+
+    If each value along an axis is an array of initial values, the coordinate contains the indices 0, 1, ... instead.
+    """
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
     return {name: NamedArray((name,), values) for name, values in numbers.items()}
 

@@ -135,15 +135,16 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
     if not callable(what):
         errors.reject("what", "be a Model or a function", what)
     if keep is not None:
-        errors.reject("keep", "be left out for a function, because all results of a function are stored", keep)
+        requirement = "be left out if `what` is a function, because all arrays that the function returns are stored"
+        errors.reject("keep", requirement, keep)
     return plan_of_function(what, grid, chunk, arguments)
 
 
 def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | None:
-    """Create the store of a sweep; return the results of the first block if it had to be computed, and None otherwise.
+    """Create the store of a sweep; for a sweep of a user's function, return the results of the first block.
 
-    The names and shapes of the arrays that a user's function returns are not known in advance. To create the store for
-    such a sweep, the first block is computed.
+    The store is created with the names and shapes of all arrays. For a user's function they are not known in advance,
+    so that the first block is computed to find them. For a sweep of a model they are known, and None is returned.
     """
     layout, first = plan.layout, None
     if layout is None:

@@ -71,8 +71,8 @@ def read(path: str | Path) -> dict[str, Any]:
 def _run(table: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``solve``, ``iterate`` or ``train`` that the table [run] of a file contains.
 
-    If "W0" or "s0" is a table, it contains arguments of ``random_weights``; W0 is then random weights, and s0 is the
-    eigenvalues of such weights.
+    In the file, "W0" or "s0" may be a table with arguments of ``random_weights``. For "W0", the table is replaced by
+    the random weights; for "s0", it is replaced by the correlation eigenvalues of random weights.
     """
     functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
     names = {name for function in functions for name in inspect.signature(function).parameters}
@@ -91,10 +91,10 @@ def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _numbers(name: str, plain: Any) -> Any:
-    """Return the values of a range that is given as a table {from, to, points, spacing}; return a list unchanged.
+    """Return the values that a table {from, to, points, spacing} of a TOML file describes; return a list unchanged.
 
-    name: name of the range in messages. The values have an integer type if both ends are integers and all values are
-    whole numbers.
+    name: name of the table in messages. If "from" and "to" are integers and all values are whole numbers, the values
+    have an integer type.
     """
     if not isinstance(plain, dict):
         return plain
@@ -132,6 +132,6 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 
 def _begin_worker() -> None:
-    """Prepare a worker process: it ignores Ctrl-C, which the parent process handles, and ends when the parent ends."""
+    """Let this worker process ignore Ctrl-C, which its parent process handles, and end when the parent ends."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

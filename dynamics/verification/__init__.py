@@ -1,4 +1,4 @@
-"""Compare a network with theory (``compare``), and each level of description of a model with the next (``check``).
+"""Verify models: ``compare`` compares a trained network with theory, and ``check`` checks a model from loss to network.
 
 This package may import ``networks``, ``solvers``, ``results`` and all packages that these may import.
 """

@@ -47,14 +47,15 @@ class Check(Value):
 
     @property
     def passed(self) -> bool:
-        """True if all levels of description agree."""
+        """True if all checks passed, so that all levels of description of the model agree."""
         return all(level.passed for level in self.levels)
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of network and descent map against the step; return the matplotlib Axes.
 
-        Error bars show two standard errors, which are due to the finite batches of the network.
+        Error bars show two standard errors of the eigenvalues of the network, which fluctuate because batches are
+        finite.
         """
         from dynamics.verification.plotting import plot_check
 
@@ -73,7 +74,7 @@ class Check(Value):
 
 @isolated
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
-    """Compare each level of description of a model with the next: loss, rates, flow, descent map and network.
+    """Check that loss, rates, flow, descent map and trained network of a model agree, each with the next.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
         errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
-        errors.reject("s0", "be eigenvalues above zero of one model, of shape (M,)", start)
+        errors.reject("s0", "be one array of M eigenvalues above zero, of shape (M,)", start)
     size = loss_checks.SAMPLES * len(start) * ARRAYS
     check_size(f"Samples of {len(start):,} modes", size, "Use fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))

@@ -34,23 +34,24 @@ class Comparison(Value):
     step, t : ndarray of shape (T,)
         Steps that both theory and network have, and the times of these steps.
     theory, network : ndarray of shape (T, M)
-        Correlation eigenvalues in ascending order. The eigenvalues of the network are averaged over seeds. The
-        eigenvalues of the theory include the change of the mean that the batch size and the number of inputs of the
-        network cause.
+        Correlation eigenvalues in ascending order. The eigenvalues of the network are averaged over seeds. Finite
+        batches change the mean of the eigenvalues of a network, depending on the batch size and the number of inputs.
+        If this change can be predicted, ``theory`` includes it.
     theory_modes, network_modes : ndarray of shape (T, M)
         Variances of the modes. For the network, the variance of mode m is u_m . C u_m, where C is the correlation of
-        the representations and u_m is an eigenvector of the initial correlation. The variances are not sorted at each
-        step, because sorting drives eigenvalues apart if they fluctuate and are nearly equal.
+        the representations at the step, and u_m is an eigenvector of the correlation at step 0. The variances are
+        averaged over seeds. They are not sorted at each step, because sorting drives values apart if they fluctuate and
+        are nearly equal.
     estimate : callable
         Function that computes the sampling error when ``sampling_error`` is first used.
     source : str
-        Description of the estimate of the sampling error.
+        How the sampling error was estimated, in words.
     rounding : float
         Relative rounding error of the eigenvalues of the network.
     reliable : ndarray of bool, shape (T,), or None
-        True for the steps up to which the predicted effects of the batch size of the network hold
+        True for the steps up to which the predicted effects of finite batches on the network hold
         (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; the theory then
-        leaves out effects of the batch size.
+        leaves out effects of finite batches.
     alignment : ndarray of shape (T, M) or None
         Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), averaged over seeds.
     """
@@ -70,7 +71,7 @@ class Comparison(Value):
     @cached_property
     @isolated
     def sampling_error(self) -> Array:
-        """The standard error (T, M) of the variances of modes ``network_modes``."""
+        """The standard error (T, M) of ``network_modes``, the variances of modes averaged over seeds."""
         return self.estimate()
 
     @property
@@ -89,10 +90,10 @@ class Comparison(Value):
     @property
     @isolated
     def z(self) -> Array:
-        """The deviation (T, M) of the variances of modes from theory, divided by the sampling error.
+        """The deviation (T, M) of the variances of modes from theory, in units of the sampling error.
 
-        This is (network_modes - theory_modes)/sampling_error. The value is 0 at step 0, and where the deviation is not
-        larger than the rounding error.
+        This is (network_modes - theory_modes)/sampling_error. The value is 0 at step 0, and where the deviation of
+        network_modes from theory_modes is not larger than the rounding error.
         """
         difference = self.network_modes - self.theory_modes
         rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
@@ -110,13 +111,19 @@ class Comparison(Value):
 
     @isolated
     def within(self, deviations: float = 2.0) -> float:
-        """Return the fraction of the entries of ``z`` after step 0 whose absolute value is at most ``deviations``."""
+        """Return the fraction of the entries of ``z`` whose absolute value is at most ``deviations``.
+
+        ``z`` is the deviation of the network from theory in units of the sampling error. Step 0 is left out.
+        """
         deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the relative deviation of each mode from theory, and the sampling error; return the matplotlib Axes."""
+        """Draw the relative deviation of the network from theory for each mode; return the matplotlib Axes.
+
+        A grey band shows two sampling errors, of the mode with the largest relative sampling error.
+        """
         from dynamics.verification.plotting import plot_comparison
 
         return plot_comparison(self, ax)
@@ -164,7 +171,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     Returns
     -------
     Comparison
-        Deviations at all steps (for a flow: times) that both theory and network have.
+        Deviations at all steps that both theory and network have. If the theory is a flow, at all times that both have.
 
     Raises
     ------
@@ -226,14 +233,18 @@ def _mean_over_seeds(values: Array) -> Array:
 
 
 def _over_seeds(modes: Array) -> Array:
-    """Return the standard error (T, M) of the mean over seeds of the variances of modes (seeds, T, M)."""
+    """Return the standard error (T, M) of the variances of modes after averaging over seeds.
+
+    modes: variances of the modes (seeds, T, M); their spread over seeds gives the standard error.
+    """
     return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
 
 
 def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory | None:
-    """Return the descent map with the predicted effects of the batch size and the number of inputs of a network.
+    """Return the descent map that includes the effects of finite batches, as a prediction for a network.
 
-    Returns None if there is no prediction for the network.
+    The prediction contains the mean and the standard deviation of the eigenvalues over networks that have the same
+    batch size and number of inputs. Returns None if there is no such prediction, for example for ReLU units.
     """
     if network.settings["units"] != "linear" or network.weights is None:
         return None
@@ -249,9 +260,10 @@ def _iterated(
     batch_size: int | None = None,
     input_dimension: int | None = None,
 ) -> Trajectory:
-    """Return the descent map from the initial state of a network, at given steps.
+    """Return the descent map that starts from the initial state of a network, recorded at given steps.
 
-    If batch_size is given, the result is the prediction for networks with this batch size.
+    If batch_size is None, the map has no sampling noise. Otherwise the map contains the predicted mean and standard
+    deviation over networks that are trained with this batch size.
     """
     return iterate(
         network.model,
@@ -267,7 +279,11 @@ def _iterated(
 
 
 def _start(network: Trajectory) -> Array:
-    """Return the initial eigenvalues (M,) in ascending order, or, for correlated inputs, the initial weights (M, N)."""
+    """Return the initial state of a network, which is the start of its descent map.
+
+    For white inputs, the state consists of the correlation eigenvalues (M,) in ascending order. For correlated inputs,
+    it consists of the weights (M, N).
+    """
     if network.model.inputs is None:
         return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     weights = np.asarray(network.weights, float)
@@ -277,9 +293,10 @@ def _start(network: Trajectory) -> Array:
 def _shifted(
     modes: Array, eigenvalues: Array, predicted: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]
 ) -> tuple[Array, Array]:
-    """Return the variances of modes and the eigenvalues (T, M) of theory plus the predicted changes of their means.
+    """Return the variances of modes and the eigenvalues (T, M) of a theory, with the effects of finite batches added.
 
-    modes: variances of the modes in theory. predicted: descent map with the predicted effects of the batch size.
+    modes, eigenvalues: the same quantities without these effects. predicted: descent map with the effects of finite
+    batches. The effect is the predicted mean over networks minus the value for infinite batches.
     """
     shift = _at(step, predicted, predicted.s - np.asarray(predicted.population))
     if predicted.mode_mean is None:
@@ -289,9 +306,10 @@ def _shifted(
 
 
 def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
-    """Return values (T, M) of a prediction at given steps, with modes in ascending order of the initial eigenvalues.
+    """Return the predicted values (T, M) at given steps, with modes in ascending order of the initial eigenvalues.
 
-    After the last step of the prediction, its last values are repeated.
+    predicted: descent map. values: predicted values, with one row for each step of this map. For given steps after the
+    last step of the map, the last row is repeated.
     """
     order = np.argsort(predicted.s[0], kind="stable")
     rows = np.minimum(np.searchsorted(np.asarray(predicted.step), step), len(values) - 1)
@@ -299,7 +317,7 @@ def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Ar
 
 
 def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray[np.bool_]:
-    """Return a mask (T,) of the steps at which the predicted effects of the batch size on the modes hold."""
+    """Return a mask (T,) that is True at the steps up to which the predicted effects of finite batches hold."""
     steps = np.asarray(predicted.step)
     rows = np.minimum(np.searchsorted(steps, step), len(steps) - 1)
     reliable = predicted.reliable if predicted.mode_reliable is None else predicted.mode_reliable
@@ -307,9 +325,10 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 
 
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
-    """Return the predicted standard error (T, M) of the variances of modes, as means over the seeds of a network.
+    """Return the predicted standard error (T, M) of the variances of modes after averaging over seeds.
 
-    Raises ArgumentError if there is no prediction up to the last step.
+    predicted: descent map with the effects of finite batches. Raises ArgumentError if it is None, or if it ends before
+    the last of the given steps.
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
@@ -329,7 +348,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if not len(theory.t):
-        errors.reject("theory", "have results for at least one time", theory)
+        errors.reject("theory", "contain at least one recorded time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
     if network.weights is None:
@@ -353,18 +372,23 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
     batches = theory.settings.get("batch_size"), network.settings["batch_size"]
     if batches[0] not in (None, batches[1]):
-        errors.reject("network", f"be trained with the batch size of the theory, {batches[0]}", batches[1])
+        errors.reject(
+            "network", f"be trained with batch_size={batches[0]}, for which the theory was computed", batches[1]
+        )
     inputs = theory.settings.get("input_dimension")
     if inputs is not None and network.weights is not None and network.weights.shape[-1] != inputs:
-        errors.reject("network", f"have as many inputs as the theory, {inputs}", network.weights.shape[-1])
+        errors.reject("network", f"have {inputs} inputs, for which the theory was computed", network.weights.shape[-1])
     if theory.kind == "descent" and rates[0] != rates[1]:
-        errors.reject("network", f"be trained with the learning rate of the theory, {rates[0]}", rates[1])
+        errors.reject(
+            "network", f"be trained with learning_rate={rates[0]}, for which the theory was computed", rates[1]
+        )
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the indices of the steps that theory and network share: indices in theory, and indices in network.
+    """Return, for all steps that both theory and network have, their indices in theory and their indices in network.
 
-    If the theory is a flow, these are the indices of the shared times.
+    If the theory is a flow, which has no steps, times are compared instead. Raises ArgumentError if theory and network
+    have no step or time in common.
     """
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(
@@ -375,5 +399,7 @@ def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int
         of_network = np.flatnonzero(close.any(axis=0))
         of_theory = close.argmax(axis=0)[of_network]
     if not len(of_theory):
-        errors.reject("theory", "have at least one recorded step (for a flow: time) that the network also has", theory)
+        errors.reject(
+            "theory", "have at least one recorded step of the network (for a flow: the time of such a step)", theory
+        )
     return of_theory, of_network

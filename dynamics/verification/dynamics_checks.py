@@ -33,11 +33,12 @@ def check_exact_solution(subject: Subject) -> LevelCheck:
 
 
 def descent_map(subject: Subject) -> Trajectory:
-    """Return the descent map at a learning rate that suits the rates of the modes.
+    """Return the descent map at a learning rate at which all modes change slowly.
 
-    With this learning rate, the singular value of the fastest mode changes by about the fraction MOVES in the first
-    step. If a mode changes by more than about twice this fraction in a step, for example because the mode collapses in
-    finite time, the learning rate is halved, and the descent map is computed again.
+    With this learning rate, the singular value of the fastest mode changes by about 2 % (MOVES) in the first step. If
+    an eigenvalue changes by more than 8 % (4 MOVES) in a step, for example because its mode collapses in finite time,
+    the learning rate is halved, and the descent map is computed again. Raises ArgumentError if such halvings do not
+    suffice.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
@@ -73,9 +74,10 @@ def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
 
 
 def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -> Array:
-    """Return the eigenvalues of the descent map with learning rate eta/shorter, minus the eigenvalues of the flow.
+    """Return the eigenvalues (T, M) of a descent map minus the eigenvalues of the flow, at the times 0, eta, 2 eta, ...
 
-    flow: eigenvalues (T, M) of the flow at the times 0, eta, 2 eta, ...
+    flow: eigenvalues (T, M) of the flow. shorter: integer k; the learning rate of the descent map is eta/k, so that k
+    steps of the map correspond to the time eta.
     """
     steps = shorter * (STEPS // 2)
     descent = iterate(subject.model, subject.s0, steps, eta / shorter, closure=subject.closure, method="numpy")
@@ -85,11 +87,11 @@ def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -
 
 
 def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
-    """Compare a network that is trained on samples with the descent map, in standard errors.
+    """Compare a network that is trained on samples with the descent map; the deviation is in standard errors.
 
-    If the predicted fluctuations are unreliable, as for gradients with heavy tails, larger batches are tried. If the
-    predicted fluctuations are unreliable for all batch sizes, the deviation from the descent map must become smaller as
-    the batch grows.
+    The standard error follows from predicted fluctuations of the network. If this prediction is unreliable, as for
+    gradients with heavy tails, larger batches are tried. If the prediction is unreliable for all batch sizes, the check
+    instead requires that the relative deviation from the descent map becomes smaller as the batch grows.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
@@ -139,8 +141,9 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 
 
 def _slow(values: Array) -> bool:
-    """Return True if no value (T, M) changes in a step by a relative amount of more than 4 MOVES.
+    """Return True if all relative changes of eigenvalues ``values`` (T, M) in a step are at most 4 MOVES = 8 %.
 
-    A relative change of a singular value by MOVES is a relative change of its square, the eigenvalue, by 2 MOVES.
+    An eigenvalue is the square of a singular value. If the relative change of the singular value is MOVES, the relative
+    change of the eigenvalue is 2 MOVES.
     """
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

@@ -1,4 +1,4 @@
-"""Check that a loss does not depend on the basis, and check the gradients and rates that are derived from the loss."""
+"""Check that a loss does not depend on the basis of the representations, and check its derived gradients and rates."""
 
 import numpy as np
 
@@ -31,7 +31,11 @@ def check_gradient(subject: Subject) -> LevelCheck:
 
 
 def check_rates(subject: Subject) -> LevelCheck:
-    """Compare the rates of the modes with means of the gradient over samples, in standard errors."""
+    """Compare the derived rate of each mode with the mean of sampled rates; the deviation is in standard errors.
+
+    For a sample, the rate of mode m is (g1_m z1_m + g2_m z2_m)/s_m, where g1 and g2 are the negative gradients of the
+    loss with respect to the representations z1 and z2. The mean over samples must equal the derived rate.
+    """
     z1, z2 = subject.representations(SAMPLES)
     force1, force2, *_ = subject.gradient(z1, z2, subject.lam)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -60,7 +64,8 @@ def check_rates(subject: Subject) -> LevelCheck:
 def _effective_samples(squares: Array) -> float:
     """Return the effective number of samples that contribute to the mean of ``squares`` (samples, M) over samples.
 
-    This is the number of samples divided by the kurtosis, for the mode with the smallest such number.
+    ``squares`` are squared deviations from a mean. For each mode, the effective number is the number of samples divided
+    by the kurtosis of the deviations. The smallest effective number of all modes is returned.
     """
     tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
     share = squares / np.maximum(largest, tiny)

@@ -11,8 +11,8 @@ from dynamics.results.plotting import EIGENVALUES, STEP, axes_of, mark_unreliabl
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     """Draw the relative deviation of the network from theory against the step, with one line for each mode.
 
-    The grey band shows two standard errors of the mode with the largest relative standard error. Steps at which the
-    predicted effects of the batch size are unreliable are hatched.
+    The grey band shows two standard errors of the mode with the largest relative standard error. The plot is hatched at
+    steps at which the theory does not reliably predict the effects of finite batches.
     """
     ax = axes_of(ax)
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
@@ -31,7 +31,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
     """Draw the eigenvalues of the descent map as lines, and of the network as points.
 
-    The bars at the points show two standard errors. Each mode has a colour.
+    The bars at the points show two standard errors of the network. Each mode has its own colour.
     """
     ax = axes_of(ax)
     comparison = check.comparison

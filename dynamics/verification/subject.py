@@ -29,7 +29,7 @@ LEAST = 0.1  # absolute lower bound of the largest rate
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The result of the comparison of a level of description of a model with the next level.
+    """The result of one check of a model: how far apart are two results that should agree, and how far they may be.
 
     Parameters
     ----------
@@ -75,13 +75,13 @@ class Subject:
         self.loss_parameters = [float(value[0]) for value in model.parameters.of_loss]
 
     def representations(self, count: int) -> list[Array]:
-        """Draw representations (count, M) of both views, with the noise of the model."""
+        """Draw representations (count, M) of two views of the same inputs, with the noise that the model prescribes."""
         x = self.rng.standard_normal((count, len(self.s0)))
         views = (x + sigma * self.rng.standard_normal(x.shape) for sigma in self.model.noise)
         return [np.sqrt(self.s0) * view for view in views]
 
     def independent_representations(self) -> tuple[Array, Array, Array]:
-        """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,).
+        """Draw representations z1 and z2 (50, M) that are independent of each other, and predictor eigenvalues (M,).
 
         The predictor eigenvalues are random, between 0.5 and 1.5 times the predictor eigenvalues of the model.
         """
@@ -127,24 +127,29 @@ class Subject:
 
     @cached_property
     def rate_scale(self) -> Array:
-        """The size (M,) of the terms of each rate: the mean of |L|/s over samples, with the loss L of a sample.
+        """Estimated size (M,) of the terms whose sum is the rate of a mode: (mean of |L| over samples)/s0.
 
-        If the terms of a rate nearly cancel, the rounding error of the rate is relative to this size.
+        L is the loss of a sample, and s0 are the eigenvalues. If the terms of a rate nearly cancel, the rounding error
+        of the rate is proportional to the size of the terms, and not to the rate.
         """
         z1, z2 = self.representations(1000)
         return np.abs(self.loss(z1, z2, self.lam)).mean() / self.s0
 
     def largest_rate(self) -> float:
-        """Return the largest |rate - weight decay| of a mode at s0, or a lower bound if this value is tiny.
+        """Return the largest |rate - weight decay| of all modes at s0; if this is tiny, return a lower bound instead.
 
-        The lower bound is needed if the terms of the rates nearly cancel.
+        The value sets the learning rate and the times of the checks. Without the lower bound, it could be almost zero,
+        because the terms of the rates may nearly cancel.
         """
         rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))
 
     def reject(self, requirement: str) -> NoReturn:
-        """Raise ArgumentError: ``Argument `model` must have <requirement> for a check with ... modes``."""
-        errors.reject("model", f"have {requirement} for a check with {len(self.s0)} modes", self.model)
+        """Raise ArgumentError; the message states that the model must have ``requirement`` to be checked.
+
+        The message also states the number of modes, on which the requirement may depend.
+        """
+        errors.reject("model", f"have {requirement}, to be checked with {len(self.s0)} modes", self.model)
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:

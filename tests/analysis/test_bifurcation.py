@@ -215,7 +215,7 @@ COSINE = dyn.Model("cosine")
         ),
         (
             lambda: dyn.bifurcation(euclidean(), "learning_rate", (0.5, 1), learning_rate=0.1),
-            "`learning_rate` must be left out, because `parameter` is 'learning_rate'",
+            "`learning_rate` must be left out, because `parameter` is 'learning_rate', whose values are set by",
         ),
         (
             lambda: dyn.bifurcation(euclidean(target=dyn.EMA(0.9)), "alpha", (0.5, 1)),

@@ -158,11 +158,11 @@ def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):
         (diagram(y=("sigma1", [1.0])), r"`y` must be a range: two ascending numbers"),
         (diagram(y=("sigma1", [0.0, np.nan])), r"`y` must be a range"),
         (diagram(y=("sigma1", [-1.0, 0.0])), "`noise` must be two non-negative numbers"),
-        (diagram(y=RHO), "`y` must have another parameter than `x`"),
+        (diagram(y=RHO), "`y` must name another parameter than `x`"),
         (diagram(learning_rate=None), "`learning_rate` must be a positive number"),
         (
             diagram(x=("learning_rate", [0.1, 0.2])),
-            "`learning_rate` must be left out, because `x` or `y` is 'learning_rate'",
+            "`learning_rate` must be left out, because `x` or `y` already sets the learning rate",
         ),
         (diagram(x=("learning_rate", [0.0, 0.2]), learning_rate=None), "`learning_rate` must be a positive number"),
         (diagram(points=1), "`points` must be a whole number >= 2"),

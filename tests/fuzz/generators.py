@@ -213,7 +213,8 @@ class Draws:
 
     def prepare(self) -> Call:
         call = self.solve("prepare")
-        return Call("prepare", {"modes": len(call.arguments["s0"])} | call.arguments, call.model)
+        method = {} if self.chance(0.03) else {"method": "scipy"}  # the default compiles for seconds
+        return Call("prepare", {"modes": len(call.arguments["s0"])} | method | call.arguments, call.model)
 
     def equilibria(self, name: str = "equilibria") -> Call:
         model = self.model(*ANALYSED)

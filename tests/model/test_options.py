@@ -84,10 +84,10 @@ def test_descriptions_of_version_0_1_are_read():
         ({"loss": "cosine", "target": {"kind": "EMA"}}, "`decay` must be given in the target EMA"),
         ({"loss": "cosine", "target": {"kind": "Learned"}}, "`kind of target` must be one of 'Shared', 'EMA'"),
         ({"loss": "cosine", "predictor": "none"}, "`predictor` must be a table, such as"),
-        ({"loss": {"beta": 1}}, "`loss` must have a key `expression`, but"),
+        ({"loss": {"beta": 1}}, "`loss` must be a table with the key `expression`, but"),
         (
             {"loss": {"sentence": "|p - sg(z2)|^2"}},
-            "must have a key `expression` .which had the name `sentence` in version 0.1.",
+            "must be a table with the key `expression` .which had the name `sentence` in version 0.1.",
         ),
         ({"loss": "cosine", "weight_decay": -1}, "`weight_decay` must be a non-negative number"),
     ],

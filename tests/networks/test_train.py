@@ -33,9 +33,12 @@ def test_the_second_argument_selects_network_and_batch_size(kind, samples):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": "relu"}, "`units` must be left out for a deep network, but is 'relu'."),
-        ({"W_P0": np.eye(4)}, "`W_P0` must be left out for a deep network, but is "),
-        ({"probes": np.eye(4)}, "`probes` must be left out for a deep network, but is "),
+        (
+            {"units": "relu"},
+            "`units` must be left out for a deep network, because only linear networks have this option, but is 'relu'",
+        ),
+        ({"W_P0": np.eye(4)}, "`W_P0` must be left out for a deep network, because "),
+        ({"probes": np.eye(4)}, "`probes` must be left out for a deep network, because "),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

@@ -58,8 +58,8 @@ REFUSED = {
     **{
         f"parameter called {name}": (
             sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),
-            "Argument `grid` must have no axis with the name of an argument, or of an array of the results, but is "
-            f"'{name}'.",
+            "Argument `grid` must have no axis for a parameter of the model that has the same name as an argument of "
+            f"dyn.iterate or as an array of the results (rename the parameter), but is '{name}'.",
         )
         for name in ("s0", "seed", "time", "step", "mode", "status", "target", "closure")
     },
@@ -132,10 +132,13 @@ REFUSED = {
         "Argument `W0` must be finite weights of shape",
     ),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
-    "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of arrays, such as"),
+    "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of result arrays, such as"),
     "keep a blow-up of networks": (run({"seed": [1]}, keep=["blow_up_time"], **NETWORK), "Argument `keep` must be one"),
     # a function
-    "keep of a function": (sweep(table, {"x": [1], "y": [1]}, keep=["s"]), "Argument `keep` must be left out for a"),
+    "keep of a function": (
+        sweep(table, {"x": [1], "y": [1]}, keep=["s"]),
+        "Argument `keep` must be left out if `what` is",
+    ),
     "argument of a function": (
         sweep(table, {"x": [1], "z": [1]}),
         "Argument `grid` must have axes that are arguments of the function table, but: ",

@@ -230,11 +230,12 @@ WRONG = {
     ),
     "loss without expression": (
         custom_loss("beta = 2"),
-        "Argument `loss` must have a key `expression`, but is {'beta': 2}.",
+        "Argument `loss` must be a table with the key `expression`, but is {'beta': 2}.",
     ),
     "loss under the key of version 0.1": (
         custom_loss(f'sentence = "{EXPRESSION}"'),
-        "Argument `loss` must have a key `expression` (which had the name `sentence` in version 0.1), but is {'sent",
+        "Argument `loss` must be a table with the key `expression` (which had the name `sentence` in version 0.1), "
+        "but is {'sent",
     ),
     "loss whose expression is none": (
         custom_loss("expression = 3"),
@@ -250,7 +251,8 @@ WRONG = {
     ),
     "loss that does not use a number": (
         custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
-        f"Argument `loss` must contain the parameter beta, for which a value is given, but is Loss.parse('{EXPRESSION}",
+        "Argument `loss` must contain the parameter beta in its expression, because a value of beta is given, but is "
+        f"Loss.parse('{EXPRESSION}",
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
@@ -263,7 +265,8 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers as parameters; values that shall vary must be axes of the grid",
+        "Argument `model` must have plain numbers as parameters; a parameter with several values must be an axis of "
+        "the grid, but is",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),
@@ -271,7 +274,7 @@ WRONG = {
     ),
     "gain without expression": (
         changed("noise = [0.1, 0.2]", "gain = { gamma = 2 }"),
-        "Argument `gain` must have a key `expression`, but is {'gamma': 2}.",
+        "Argument `gain` must be a table with the key `expression`, but is {'gamma': 2}.",
     ),
     "gain that is a loss": (
         changed("noise = [0.1, 0.2]", 'gain = { expression = "|z1|^2" }'),

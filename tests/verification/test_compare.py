@@ -228,13 +228,13 @@ REFUSED = {
     "another learning rate": (
         lambda: (a_theory(learning_rate=0.2), a_network()),
         "network",
-        "be trained with the learning rate of the theory, 0.2, but is 0.1",
+        "be trained with learning_rate=0.2, for which the theory was computed, but is 0.1",
     ),
     "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 modes"),
     "no common time": (
         lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.05, 0.15]), a_network()),
         "theory",
-        "have at least one recorded step (for a flow: time) that the network also has",
+        "have at least one recorded step of the network (for a flow: the time of such a step)",
     ),
     "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
     "two theories": (lambda: (a_theory(), a_theory()), "network", "be a result of train"),
@@ -294,7 +294,7 @@ def test_theory_that_ends_before_its_first_time_is_refused():
     wrong = dyn.Model("euclidean", stop_gradient="online")
     gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
     net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
-    with pytest.raises(dyn.ArgumentError, match="`theory` must have results for at least one time"):
+    with pytest.raises(dyn.ArgumentError, match="`theory` must contain at least one recorded time"):
         dyn.compare(gone, net)
 
 
@@ -310,7 +310,9 @@ def test_relu_networks_need_seeds_for_their_sampling_error():
 def test_theory_for_another_batch_size_is_refused():
     net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50)
     gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1, batch_size=60, input_dimension=4)
-    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size of the theory, 60, but"):
+    with pytest.raises(
+        dyn.ArgumentError, match="`network` must be trained with batch_size=60, for which the theory was computed, but"
+    ):
         dyn.compare(gd, net)
 
 

@@ -103,7 +103,8 @@ def _moved(
 ) -> jax.Array:
     """Return an image (H, W, C) after a reflection (if mirror is -1), a zoom, a clockwise rotation, and a shift.
 
-    down, right: shift in pixels. angle: in radians. zoom: factor.
+    down, right: shift in pixels. angle: angle of the rotation in radians. zoom: factor; the image is enlarged if the
+    factor is above 1.
     """
     height, width, _ = image.shape
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2

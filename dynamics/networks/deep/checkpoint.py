@@ -30,7 +30,8 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
 class Checkpoint(NamedTuple):
     """A checkpoint file of a run.
 
-    identity: plain data that identify the run, and that are saved in the file too. Nothing is pickled.
+    identity: plain data that identify the run. They are saved in the file, and compared when the file is read. Nothing
+    is pickled.
     """
 
     path: Path

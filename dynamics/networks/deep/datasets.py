@@ -138,9 +138,11 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     ArgumentError
         If a number is out of range.
 
-    Notes ----- The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half
-    periods along the two axes. The cosines are numbered in ascending order of i^2 + j^2, and cosines with equal i^2 +
-    j^2 in ascending order of i.
+    Notes
+    -----
+    The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half periods along
+    the two axes. The cosines are numbered in ascending order of i^2 + j^2. Cosines with equal i^2 + j^2 are numbered in
+    ascending order of i.
 
     Examples
     --------
@@ -175,9 +177,10 @@ def _cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Return the variances (side^2,) of Gaussian images along the 2-D cosines.
+    """Return the variance of Gaussian images along each 2-D cosine, (side^2,); the mean of the variances is 1.
 
-    The 2-D cosines are ordered as in the Kronecker product of two matrices of 1-D cosines.
+    If the 2-D cosines are sorted from low to high frequencies, the variance along the k-th cosine is proportional to
+    k^-exponent. In the result, the cosines have the order of the Kronecker product of two matrices of 1-D cosines.
     """
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)

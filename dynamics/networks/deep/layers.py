@@ -43,7 +43,7 @@ class Layers(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """The functions that apply weights to images and representations, for networks with the same layer sizes."""
+    """The functions that apply the weights of a network; networks with the same layer sizes share one Architecture."""
 
     static: Layers  # the Equinox modules without their weights
     statistics: eqx.nn.State  # initial statistics of batch norm

@@ -20,9 +20,9 @@ PACES = (1e-2, 1e4)  # range in which the pace is fitted; the pace is the time o
 
 
 class Prediction(NamedTuple):
-    """The flow of the linear theory at the steps of a deep network, and its pace.
+    """The flow of the linear theory at the steps of a deep network, and the pace of the flow.
 
-    pace: time of the flow divided by time of the network.
+    pace: constant factor between two times; when the network is at the time t, the flow is at the time pace x t.
     """
 
     flow: Trajectory
@@ -33,7 +33,8 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
     """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) from the initial eigenvalues of a network, at times pace x t.
 
     s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, rho is the weight decay, and t is the
-    time of the network. The pace is a constant, the time of the flow per time of the network.
+    time of the network. The pace is a constant factor: when the network is at the time t, the flow is at the time
+    pace x t.
 
     Parameters
     ----------
@@ -54,7 +55,9 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
         If ``network`` is not a trajectory, or has eigenvalues that are zero or not finite. Also if the predictor is
         learned, because the initial eigenvalues of a learned predictor are not known.
 
-    Notes ----- The theory cannot predict the pace, because all layers of the network change z, and because training has
+    Notes
+    -----
+    The theory cannot predict the pace, because all layers of the network change its output z, and because training has
     momentum. The theory can predict how losses compare at the same pace. The flow assumes white inputs, no noise, and
     that the target is the encoder itself. A cosine loss does not determine the size of z. Therefore, for the "cosine"
     loss, the eigenvalues of the flow are scaled such that they have the same sum as in the network, at each step.
@@ -124,8 +127,8 @@ def arrival(
 ) -> npt.NDArray[np.float64]:
     """Return the step or time (..., M) at which each eigenvalue of s (..., T, M) first reaches ``level`` (..., M).
 
-    The result is inf for eigenvalues that never reach the level. along: steps or times (T,) of the values of s, between
-    which s is interpolated linearly.
+    The result is inf for eigenvalues that never reach the level. along (T,): the T steps or times at which s is given;
+    s is interpolated linearly between them.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

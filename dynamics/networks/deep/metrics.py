@@ -75,8 +75,9 @@ def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
 class Record(NamedTuple):
     """Metrics of one deep network at one recorded step.
 
-    The first six fields have the shape (M,), in ascending order of s at this step; only ``modes`` is in ascending order
-    of s at step 0. All other fields are numbers. u_m are the eigenvectors of the correlation C = E[z z^T].
+    u_m are the eigenvectors of the correlation C = E[z z^T] at the recorded step. The first six fields have the shape
+    (M,). The entries of ``modes`` are in ascending order of the eigenvalues s at step 0; the entries of the other five
+    fields are in ascending order of s at the recorded step. All other fields are numbers.
     """
 
     s: Any  # eigenvalues of C
@@ -103,8 +104,8 @@ def blank(modes: int) -> Record:
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
     """Return the metrics of one network at one step.
 
-    seen: representations of the network. If one of these numbers is not finite or exceeds LARGEST, matrix
-    decompositions would fail, and the metrics are those of ``blank``.
+    seen: representations of the network. If a number in ``seen`` is not finite or exceeds LARGEST, matrix
+    decompositions would fail; then the network counts as diverged, and the metrics are those of ``blank``.
     """
     modes = seen.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well

@@ -226,5 +226,5 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
-    """Return a dictionary with lists in place of tuples, as JSON reads them back."""
+    """Return a dictionary in which lists replace tuples, because JSON returns a saved tuple as a list."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}

@@ -42,7 +42,10 @@ def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
 
 
 def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
-    """Return the times (steps + 1,) at the beginning of each step and at the end: sums of earlier learning rates."""
+    """Return the times (steps + 1,) at the beginning of each step, and at the end of the last step.
+
+    The time at the beginning of a step is the sum of the learning rates of all earlier steps.
+    """
     factor = np.ones(steps)
     if schedule == "cosine":
         factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2

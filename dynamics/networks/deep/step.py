@@ -141,7 +141,7 @@ def _losses(
     t1: Array,
     t2: Array,
 ) -> Array:
-    """Return the loss of each sample, (1, B); the loss is set to 0 where it would divide by the norm of a zero vector.
+    """Return the losses (1, B) of B samples; a loss that would divide by the norm of a zero vector is set to 0.
 
     z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: representations (M, B) of the same
     views by the target branch.
@@ -191,9 +191,9 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two augmented views (B, H, W, C) of a random batch of images, without noise and with noise.
+    """Return two lists of both augmented views (B, H, W, C) of a random batch of images.
 
-    The first list contains both views without noise, the second list the same views with noise.
+    The first list contains the two views without noise, and the second list contains the same two views with noise.
     """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]

@@ -34,9 +34,10 @@ FORMAT = "ssl-dynamics checkpoint 1"
 class DeepNetwork:
     """S deep networks on images, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state is a TrainingState of arrays (S, ...), and records are a Record of arrays (S, T, ...). Metrics are
-    computed on the host. Therefore each call to the device returns the state at one step only, the last step of the
-    call. The argument ``history`` of ``record`` is the number of this step.
+    The state is a TrainingState whose arrays have the shape (S, ...). Records are a Record whose arrays have the shape
+    (S, T, ...). Metrics are computed on the host. Therefore each call to the device returns the state at one step only,
+    the last step of the call. ``advance`` also returns the number of this step, which is the argument ``history`` of
+    ``record``.
     """
 
     model: Model
@@ -86,7 +87,7 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and the number 0 of this state's step, for ``record``."""
+        """Return the state before the first step, and its number 0, which ``record`` takes as ``history``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
@@ -97,9 +98,10 @@ class DeepNetwork:
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
-        """Return the state with its sum of losses set to zero, and the record with the metrics of the state.
+        """Return the state from which training continues, and the record with the metrics of the argument ``state``.
 
-        history: step number of the state.
+        In the returned state, the sum of the losses since the preceding record is set to zero. history: step number of
+        the state.
         """
         _, _, read_out = _compiled(self.spec)
         representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
@@ -177,7 +179,10 @@ def check_model(model: Model, network: Network) -> None:
 
 @lru_cache(maxsize=16)
 def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
-    """Return three compiled functions for networks side by side: initial state, training, and representations."""
+    """Return three compiled functions that act on S networks at once.
+
+    The functions compute the initial states, the states after further steps, and the representations.
+    """
 
     def start_one(hyper: Any, images: Any, key: Any) -> Any:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
@@ -201,7 +206,7 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
     """Return, for each network, how it has failed by a recorded step; None for networks that have not failed.
 
-    time: index of the recorded step. first: records whose first entry is the record of step 0.
+    time: index of the recorded step. first: records of the networks at step 0, or from step 0 on.
     """
     pairs = zip(_members(records, time), _members(first, 0), strict=True)
     return [verdict(record, start) for record, start in pairs]

@@ -17,9 +17,10 @@ from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
-    """Iterate the descent map, and then the mean and the covariance of networks' variables.
+    """Return the run of the descent map, with means and standard deviations over networks trained with finite batches.
 
-    The result contains the steps that both iterations have reached.
+    First the descent map is iterated; then the mean and the covariance of the networks' variables (moments or weights)
+    are iterated. The result ends at the last recorded step that both iterations have reached.
     """
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)
@@ -47,9 +48,10 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
 
 
 def _expansion(problem: DescentProblem) -> Expansion:
-    """Return the expansion in one over the batch size at the initial state.
+    """Return the mean and the covariance of networks' variables at the initial state, ready to be iterated.
 
-    Its variables are second moments of the weights for white inputs, and the weights for correlated inputs.
+    For white inputs the variables are moments, such as the second moments of the weights; for correlated inputs they
+    are the weights.
     """
     assert problem.batch is not None
     field, batch_size, inputs = problem.field, *problem.batch

@@ -1,10 +1,12 @@
-"""Expand in one over the batch size for white inputs: propagate mean and covariance of the moments of networks.
+"""Propagate the mean and the covariance of the moments of networks with white inputs, to first order in 1/B.
 
-The ``moments`` are second moments of the weights, such as C = W W^T, a learned predictor and a tracked correlation. The
-noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C. v is the gradient of a sample, F the mean of v
-over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the gradient has
-noise along every input. The descent map f(mean) is a step of eigenmodes, computed with the closure of their vector
-field. Derivatives of f and the noise are means over samples (``sampled_step``).
+B is the batch size. The ``moments`` are C = W W^T for encoder weights W, further second moments of weights, a learned
+predictor and a tracked correlation. The noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C. Here eta
+is the learning rate, v the gradient of the loss of a sample with respect to W, and F the mean of v over samples. D
+grows with the number of inputs N, because the gradient has noise along every input. The descent map f(mean) is a step
+of gradient descent in the eigenmodes, with expectations by the closure of the vector field. The derivatives of f with
+respect to the moments, and the noise of a step, are estimated from samples (``sampled_step``). If f is smooth, its
+derivatives with respect to diagonal entries are central differences instead.
 """
 
 import numpy as np
@@ -67,26 +69,38 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables at the mean of the ``Moments``; a closed-form predictor belongs to the mean correlation."""
+        """The observables of a network whose ``Moments`` equal the mean over networks.
+
+        A closed-form predictor is computed from the mean correlation, or from the mean tracked correlation if there is
+        one.
+        """
         seen = self.field.observables(eigenmodes(self.mean))
         return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean over networks of u_m . C u_m, (M,), where u_m are the eigenvectors of the initial correlation C."""
+        """Mean over networks of u_m . C u_m, (M,).
+
+        C is the correlation of a network at the present step, and u_m are the eigenvectors of the correlation before
+        the first step.
+        """
         return np.asarray(self.mean.correlation, float)
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the E diagonal entries of all ``Moments``."""
+        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the diagonals of all moments except T.
+
+        The diagonals have E entries. W are the encoder weights, and T = V V^T is the moment of target weights V. C is
+        itself one of the moments, so that all derivatives are 0 or 1.
+        """
         return np.eye(self.modes, len(self.curved))
 
     @property
     def lag(self) -> FloatArray:
-        """Share (M,) of the target's moment T = V V^T that does not follow from C = W W^T and X = V W^T.
+        """Share 1 - X^2/(C T) (M,) of the target's moment T that is due to inputs which the encoder ignores.
 
-        W and V are the weights of the encoder and of the target. The fluctuations of T, which are left out, grow with
-        this share.
+        C, X and T are the diagonal entries of the moments C = W W^T, X = V W^T and T = V V^T, with the weights W of the
+        encoder and V of the target. The prediction leaves out the fluctuations of T, which grow with this share.
         """
         C, X, T = self.mean[:3]
         if X is None:
@@ -109,14 +123,20 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances of both ``Blocks`` in units of the moments' sizes, plus SMALLEST^2 on the diagonal."""
+        """Return the covariance of each of the two ``Blocks`` in units of the moments' typical sizes (``scales``).
+
+        SMALLEST^2 is added to the diagonal entries, so that each moment has a variance above zero.
+        """
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)
         ]
 
     def _linearised(self) -> Linearisation:
-        """Return the derivatives of the descent map and the noise of a step at the present mean."""
+        """Return the derivatives of a descent step with respect to the moments, and the noise of a step.
+
+        Derivatives and noise are computed at the present mean of the moments.
+        """
         import jax
 
         from dynamics.solvers.finite_batch.sampled_step import Batch, sampled_step
@@ -143,7 +163,11 @@ class EigenmodeExpansion(Expansion):
         return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
 
     def _of_eigenmodes(self) -> FloatArray:
-        """Return the derivative (E, E) of the descent map of the diagonal moments, by central differences."""
+        """Return the Jacobian (E, E) of a descent step for the E diagonal entries of all moments except T.
+
+        T = V V^T is the moment of target weights V. Entry (i, j) is the derivative of diagonal entry i after the step
+        with respect to diagonal entry j before the step, computed as a central difference.
+        """
         values, size = entries(self.mean), scales(self.mean).diagonal
         vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
         step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
@@ -156,9 +180,10 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return K draws of standard normals, and square roots of the covariances, for both ``Blocks`` of moments.
+        """Return K standard normal draws, and a square root R of the covariance, for each of the two ``Blocks``.
 
-        The matrix of second moments of the draws is exactly the identity.
+        R times a draw is a fluctuation of the moments. The draws are transformed such that their matrix of second
+        moments, the mean over draws of the products of two numbers, is exactly the identity.
         """
         units, roots = [], []
         for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
@@ -170,16 +195,20 @@ class EigenmodeExpansion(Expansion):
         return Blocks(*units), Blocks(*roots)
 
     def _views(self, *shape: int) -> list[FloatArray]:
-        """Draw new samples of both views, so that sampling errors average out along a trajectory."""
+        """Return new samples of both views, two arrays of shape ``shape``.
+
+        Each call draws new samples, so that sampling errors average out along a trajectory.
+        """
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
-    """Return the derivatives of functions of the moments, by linear regression on K network states.
+    """Return the derivatives of functions with respect to the moments, by linear regression on K network states.
 
-    after: values of the functions in the states, (K, ...). The moments of the states deviate from the mean by ``roots``
-    times ``units``.
+    after: changes of the functions from their values at the mean, in the K states, (K, ...). units: K draws of standard
+    normal numbers. roots: square roots of the covariances of the moments. The moments of a state deviate from the mean
+    by ``roots`` times the draw of this state.
     """
     products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))

@@ -1,15 +1,16 @@
 r"""Compute mean and derivatives of the eigenvalues of C = W Sigma_x W^T over networks whose weights W fluctuate.
 
-Sigma_x is the covariance of the inputs. Let X = W Sigma_x^(1/2) at the mean weights, and let dX be the fluctuation of X
-over networks. For a given vector u, with X_u = u^T X and dX_u = u^T dX, the mean of u . C u over networks is, to first
-order in the covariance of the weights,
+Sigma_x is the covariance of the inputs. The weights of a network are W = W0 + dW, with the mean weights W0 and a
+fluctuation dW. Let X = W0 Sigma_x^(1/2) and dX = dW Sigma_x^(1/2). For a fixed vector u, the mean of u . C u over
+networks is, with X_u = u^T X and dX_u = u^T dX,
 
     E[u . C u] = |X_u|^2 + E[|dX_u|^2]
 
-The eigenvalues s_m of a network differ from u_m . C u_m, where u_m are the eigenvectors of C at the mean weights: the
-off-diagonal entries c_mk of C in the basis u_m repel the eigenvalues. To first order,
+Let u_m now be the eigenvectors of C at the mean weights W0. The eigenvalues s_m of C in a network differ from
+u_m . C u_m, because C has off-diagonal entries c_mk = u_m . C u_k, which repel the eigenvalues. To first order in the
+covariance of the weights,
 
-    E[s_m] = E[u_m . C u_m] + sum over k of E[c_mk^2]/(s_m - s_k)
+    E[s_m] = E[u_m . C u_m] + sum over k != m of E[c_mk^2]/(s_m - s_k)
 """
 
 from typing import NamedTuple
@@ -26,12 +27,13 @@ SEPARATE = 4.0  # smallest gap, in standard deviations, between eigenvalues that
 
 
 class EigenvalueLaw(NamedTuple):
-    """Mean over networks and derivatives of the eigenvalues of C = W Sigma_x W^T, or of u_m . C u_m for given u_m.
+    """Mean over networks, and derivatives, of M quantities: the eigenvalues of C, or u_m . C u_m for fixed vectors u_m.
 
-    mean: mean over networks, (M,). slopes: derivatives with respect to the mean weights, (M, MN). direct: part of
-    ``mean`` that is due to the variance of the weights, (M,). repelled: part of ``mean`` that is due to the repulsion
-    of eigenvalues, (M,). separate: False if eigenvalues are so close that first order does not suffice for their
-    repulsion.
+    C = W Sigma_x W^T is the correlation of a network with weights W, and Sigma_x is the covariance of the inputs. mean:
+    mean of the quantities over networks, (M,). slopes: derivatives of the quantities with respect to the mean weights,
+    (M, MN). direct: part of ``mean`` that the variance of the weights adds, (M,). repelled: part of ``mean`` that the
+    repulsion of eigenvalues adds, (M,); zero for u_m . C u_m. separate: False if eigenvalues are so close that their
+    repulsion cannot be computed to first order in the covariance of the weights.
     """
 
     mean: FloatArray
@@ -42,9 +44,11 @@ class EigenvalueLaw(NamedTuple):
 
 
 def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the mean and the derivatives of u_m . C u_m for C = W Sigma_x W^T and the columns u_m of U (M, M).
+    """Return the mean over networks of u_m . C u_m, and its derivatives with respect to the mean weights.
 
-    W: mean weights (M, N). covariance: covariance of the entries of the weights, (MN, MN). root: Sigma_x^(1/2), (N, N).
+    C is the correlation of a network, and u_m are the columns of U (M, M). W: mean weights over networks, (M, N).
+    covariance: covariance of the entries of the weights over networks, (MN, MN). root: square root of the covariance of
+    the inputs, (N, N).
     """
     X = U.T @ W @ root
     entries = np.einsum("im,nj->mjin", U, root).reshape(X.size, W.size)  # derivatives of the entries of X
@@ -54,9 +58,11 @@ def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray
 
 
 def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the mean and the derivatives of the eigenvalues of C = W Sigma_x W^T in ascending order.
+    """Return the mean over networks of the eigenvalues of C, and their derivatives with respect to the mean weights.
 
-    The arguments are those of ``along``.
+    C is the correlation of a network. The eigenvalues are in ascending order. W: mean weights over networks, (M, N).
+    covariance: covariance of the entries of the weights over networks, (MN, MN). root: square root of the covariance of
+    the inputs, (N, N).
     """
     U, w, _ = np.linalg.svd(W @ root, full_matrices=False)
     U, s = U[:, ::-1], w[::-1] ** 2

@@ -5,9 +5,10 @@ batch of B samples. To first order in 1/B, the mean of the variables and their c
 
     mean <- f(mean) + 1/2 f'' : Sigma + D,    Sigma <- f' Sigma f'^T + Q
 
-Q is the covariance of the noise, and D the change of the mean due to the noise; f' and f'' are the first and second
-derivatives of f. For white inputs the variables are second moments of the weights (``eigenmode_expansion``). For
-correlated inputs they are the weights themselves (``weight_expansion``).
+f' and f'' are the first and second derivatives of f with respect to the variables, and f'' : Sigma is the sum of the
+second derivatives times the entries of Sigma. The noise of a batch changes the variables by D on average, and Q is the
+covariance of this change. For white inputs the variables are second moments of the weights (``eigenmode_expansion``).
+For correlated inputs the variables are the weights (``weight_expansion``).
 """
 
 from abc import ABC, abstractmethod
@@ -36,13 +37,13 @@ JUMPS = 0.2  # share of the variance that is due to single samples
 
 
 class Linearisation(NamedTuple):
-    """Derivatives of the descent map at a mean of the variables, and the noise of a step.
+    """Derivatives of a descent step with respect to the variables, and noise of a step, at one mean of the variables.
 
-    The variables form blocks that do not correlate. at: mean at which derivatives and noise were computed. spread: sum
-    of the relative variances of all variables at this mean. jacobian: derivative of the map, for each block. curved:
-    change of the mean due to the curvature of the map. added: change of the mean due to the noise. noise: covariance
-    that the noise of a step adds, for each block. jumps: part of the first block of ``noise`` that is due to single
-    samples.
+    The variables form blocks; variables of different blocks do not correlate. at: the mean of the variables. spread:
+    sum over all variables of their variances, in units of their squared sizes. jacobian: first derivatives of the map,
+    one matrix for each block. curved: change of the mean by the curvature of the map. added: change of the mean by the
+    noise. noise: covariance that the noise of a step adds, one matrix for each block. jumps: part of the first matrix
+    in ``noise`` that is due to large samples.
     """
 
     at: FloatArray
@@ -87,7 +88,10 @@ class Expansion(ABC):
         self.linearisation: Linearisation | None = None
 
     def advance(self) -> None:
-        """Propagate mean and covariance by one step; raises FloatingPointError if the fluctuations are too large."""
+        """Propagate mean and covariance by one step.
+
+        Raises FloatingPointError if the fluctuations are as large as the eigenvalues.
+        """
         spread = self._spread()
         if self.linearisation is None or self._is_outdated(self.linearisation, spread):
             self.linearisation = self._linearised()
@@ -112,21 +116,21 @@ class Expansion(ABC):
     @property
     @abstractmethod
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of the correlation over networks, (M,)."""
+        """Mean over networks of the eigenvalues of the correlation, (M,)."""
 
     @property
     @abstractmethod
     def slopes(self) -> FloatArray:
-        """Derivatives (M, E) of the eigenvalues with respect to the E variables that determine the eigenvalues."""
+        """Derivatives (M, E) of the eigenvalues with respect to the E variables of the first block."""
 
     @property
     def deviation(self) -> FloatArray:
-        """Standard deviation of the eigenvalues over networks, (M,)."""
+        """Standard deviation over networks of the eigenvalues, (M,)."""
         return self._deviation(self.slopes)
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Standard deviation of the eigenvalues over networks, and True if the prediction is reliable."""
+        """Standard deviation of the eigenvalues over networks, and a flag: True if the prediction is reliable."""
         return Fluctuations(self.deviation, self.reliable)
 
     def _deviation(self, slopes: FloatArray) -> FloatArray:
@@ -137,16 +141,18 @@ class Expansion(ABC):
         return np.sqrt(variances(slopes, self.covariance[0]))
 
     def _judge(self) -> None:
-        """Set ``reliable`` to False if first order in 1/B does not suffice after this step."""
+        """Set ``reliable`` to False if the expansion to first order in one over the batch size fails at this step."""
         first_order = self._is_of_first_order(self.eigenvalues, self.slopes, self.slopes @ self.curved)
         self.reliable = self.reliable and first_order
 
     def _is_of_first_order(self, s: FloatArray, slopes: FloatArray, curvature: FloatArray) -> bool:
-        """Return True if first order in 1/B suffices for M functions of the variables, such as eigenvalues.
+        """Return True if an expansion to first order in one over the batch size describes M functions of variables.
 
-        The fluctuations must be small and nearly normal, and the change of the mean due to curvature must be small
-        relative to the fluctuations. s: means of the functions, (M,). slopes: derivatives of the functions with respect
-        to the variables of the first block, (M, E). curvature: change of the means due to curvature, (M,).
+        Three conditions must hold. The fluctuations of the functions are small relative to their means. The
+        fluctuations are nearly normal: large samples contribute only a small part of the variance. The curvature of the
+        descent map changes the means by less than about a standard deviation. s: means of the functions, such as
+        eigenvalues, (M,). slopes: derivatives of the functions with respect to the E variables of the first block,
+        (M, E). curvature: change of the means by the curvature, (M,).
         """
         deviation = self._deviation(slopes)
         small = deviation <= SIZE * s
@@ -158,23 +164,32 @@ class Expansion(ABC):
 
     @abstractmethod
     def _mapped(self) -> Any:
-        """Return the mean of the variables after a step of the descent map."""
+        """Return the mean of the variables after a step of the descent map, without noise and curvature."""
 
     @abstractmethod
     def _linearised(self) -> Linearisation:
-        """Return the derivatives of the descent map and the noise of a step at the present mean."""
+        """Return the derivatives of a descent step with respect to the variables, and the noise of a step.
+
+        Derivatives and noise are computed at the present mean of the variables.
+        """
 
     @abstractmethod
     def _entries(self, mean: Any) -> FloatArray:
-        """Return the values (E,) of the variables in the first block. mean: values of all variables."""
+        """Return the values (E,) of the E variables that belong to the first block.
+
+        mean: values of the variables of all blocks.
+        """
 
     @abstractmethod
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of each block in units of the variables' sizes, plus SMALLEST^2 times the identity."""
+        """Return the covariance of each block in units of the variables' sizes, plus SMALLEST^2 times the identity.
+
+        In these units a fluctuation as large as the typical size of its variable has the variance 1.
+        """
 
     @abstractmethod
     def _has_moved(self, at: FloatArray) -> bool:
-        """Return True if a variable differs from its value ``at`` by more than REFRESH times its size."""
+        """Return True if a variable's mean differs from its value in ``at`` by more than REFRESH times its size."""
 
     def _is_outdated(self, near: Linearisation, spread: float) -> bool:
         return self._has_moved(near.at) or abs(spread / near.spread - 1) > GROWTH
@@ -196,5 +211,8 @@ def variances(slopes: FloatArray, covariance: FloatArray) -> FloatArray:
 
 
 def samples_at_once(numbers: int) -> int:
-    """Return the number of samples to compute at once, a power of two. numbers: count of numbers in one sample."""
+    """Return the number of samples to compute at once, a power of two.
+
+    numbers: count of floating-point numbers that a sample consists of.
+    """
     return 1 << (min(AT_ONCE[0], AT_ONCE[1] // numbers).bit_length() - 1)

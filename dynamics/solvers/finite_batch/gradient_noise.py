@@ -1,4 +1,7 @@
-"""Compute the covariance over batches of the mean gradient of a batch, for weight matrices (M, N)."""
+"""Compute the covariance of the gradient of a batch over random batches, for weight matrices (M, N).
+
+The gradient of a batch is the mean gradient of its samples.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -16,10 +19,11 @@ Array = Any  # an array of JAX, traced or not
 
 
 class GradientNoise(NamedTuple):
-    """Covariance over batches of the mean gradient of a batch, with the entries of the weights (M, N) on one axis.
+    """Covariance of the gradient of a batch over random batches; the MN entries of the weights (M, N) form one axis.
 
     covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to large samples, (MN, MN). A
-    sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
+    sample is large if it alone moves an eigenvalue in a step by more than the standard deviation of this eigenvalue
+    over networks.
     """
 
     covariance: Array
@@ -28,9 +32,9 @@ class GradientNoise(NamedTuple):
 
 @lru_cache(maxsize=32)
 def gradient_noise(generated: DerivedLoss) -> Callable[..., GradientNoise]:
-    """Return the compiled function of a loss: (parameters, size, state, views, slopes, deviation) -> GradientNoise.
+    """Return the compiled version of ``_gradient_noise`` for one loss.
 
-    The arguments are those of ``_gradient_noise``.
+    The remaining arguments of the compiled function are (parameters, size, state, views, slopes, deviation).
     """
     return jax.jit(partial(_gradient_noise, generated))
 
@@ -44,11 +48,11 @@ def _gradient_noise(
     slopes: Array,
     deviation: Array,
 ) -> GradientNoise:
-    """Return the covariance over batches of the mean gradient of a batch, estimated from samples.
+    """Return the covariance of the gradient of a batch over random batches, estimated from samples.
 
     size: batch size B. state: mean weights of the networks. views: samples of both views, each (chunks, samples, N).
-    slopes: derivatives of K eigenvalues after the step with respect to the gradient, (K, MN). deviation: standard
-    deviations of these K eigenvalues before the step, (K,).
+    slopes: derivatives of K eigenvalues after the step with respect to the gradient of the batch, (K, MN). deviation:
+    standard deviations of these K eigenvalues over networks before the step, (K,).
     """
     gradients = jax.lax.map(lambda chunk: sample_gradients(generated, False, parameters, state, *chunk), views)
 
@@ -68,9 +72,10 @@ def _gradient_noise(
 
 
 def _on_weights(slopes: Gradients, views: tuple[Array, Array]) -> Array:
-    """Return the gradient v = g x1^T + h x2^T with respect to the weights for each sample, (samples, MN).
+    """Return the negative gradient v of the loss of each sample with respect to the encoder weights, (samples, MN).
 
-    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
+    v = g x1^T + h x2^T, where g and h are the negative gradients of the loss with respect to the representations of the
+    views x1 and x2. slopes: g and h of each sample.
     """
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     gradients = sum(g[:, :, None] * x[:, None, :] for g, x in pairs)

@@ -1,15 +1,15 @@
-r"""Define the moments of a network: second moments of its weights, its predictor and its tracked correlation.
+r"""Define the moments of a network: learned predictor, tracked correlation, and second moments of the weights.
 
 With the weights W of the encoder and V of a separate target, the second moments of the weights are
 
     C = W W^T,  X = V W^T,  T = V V^T
 
-The other moments are a learned predictor W_P and a tracked correlation. For white inputs the moments have a closed law:
-the distribution of the moments after a step follows from the moments before the step, the batch size and the number of
-inputs. The reason is that a rotation of the inputs changes neither the distribution of the inputs nor the loss. Before
-the first step all moments are diagonal in the basis of the modes. A change of sign of a mode leaves the law unchanged.
-Therefore the means of the moments stay diagonal, and an off-diagonal entry correlates only with entries of the same
-pair of modes.
+The other moments are the matrix W_P of a learned predictor, and a tracked correlation. For white inputs the moments
+have a closed law: the distribution of the moments after a step follows from the moments before the step, the batch size
+and the number of inputs. The reason is that a rotation of the inputs changes neither the distribution of the inputs nor
+the loss. Before the first step all moments are diagonal in the basis of the modes. A change of the sign of one mode
+leaves the law unchanged. Therefore the means of the moments stay diagonal, and an off-diagonal entry correlates only
+with entries of the same pair of modes.
 """
 
 from typing import Any, NamedTuple
@@ -33,13 +33,14 @@ class Moments(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Fluctuations of the entries of the moments in two blocks, or the covariances of each block.
+    """Entries of the moments in two blocks; the arrays contain fluctuations of the entries, or covariances of them.
 
-    The moments are C = W W^T and X = V W^T of encoder weights W and target weights V, a learned predictor W_P and a
-    tracked correlation. diagonal: their E diagonal entries, in this order, (..., E). pairs: for each of P pairs m < k
-    of modes, the F entries that belong to this pair, (..., P, F): the entry (m, k) of each moment, and also the entry
-    (k, m) of each moment that is not symmetric. Covariances have the last axis twice. T = V V^T is left out, because at
-    given C and X the fluctuations of T are of second order.
+    The moments are, in this order, C = W W^T and X = V W^T for encoder weights W and target weights V, a learned
+    predictor and a tracked correlation. diagonal: the E diagonal entries of all moments, (..., E). pairs: for each of P
+    pairs m < k of modes, the F entries that belong to this pair, (..., P, F). They are the entry (m, k) of each moment,
+    and also the entry (k, m) of each moment that is not symmetric. For covariances the last axis appears twice:
+    (..., E, E) and (..., P, F, F). T = V V^T is left out, because at given C and X the fluctuations of T are of second
+    order.
     """
 
     diagonal: Any
@@ -47,15 +48,15 @@ class Blocks(NamedTuple):
 
 
 def of_state(state: State) -> Moments:
-    """Return the moments of a state of eigenmodes, such as C = W W^T for encoder weights W, as diagonals (M,)."""
+    """Return the moments of a state of eigenmodes, as diagonals (M,), such as C = W W^T of encoder weights W."""
     w, v, predictor, tracked = state
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
 
 def eigenmodes(moments: Moments) -> State:
-    """Return the state of eigenmodes that has the given moments, diagonals (..., M); the moment T is not used.
+    """Return the state of eigenmodes that has given moments, as diagonals (..., M); the target's moment T is ignored.
 
-    This function inverts ``of_state`` if the target's moment T = V V^T is equal to X^2/C (see ``Moments``).
+    The function is the inverse of ``of_state`` only if the moments C, X and T (see ``Moments``) obey T = X^2/C.
     """
     w = np.sqrt(moments.correlation)
     v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
@@ -63,19 +64,19 @@ def eigenmodes(moments: Moments) -> State:
 
 
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
-    """Return pairs (moment, symmetric) for the moments of the model whose fluctuations are propagated.
+    """Return a list of pairs (moment, symmetric), one for each moment whose fluctuations are propagated.
 
-    These are all moments except T = V V^T of the target's weights V. symmetric: True if the moment is a symmetric
-    matrix.
+    symmetric: True if the moment is a symmetric matrix. The list contains all moments of the model except T = V V^T of
+    the target weights V, whose fluctuations are left out.
     """
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
     return [(matrix, same) for matrix, same in (*symmetric, (moments.tracked, True)) if matrix is not None]
 
 
 def blocks(moments: Moments) -> Blocks:
-    """Return the entries of moments in two blocks: diagonal entries, and entries of pairs of modes.
+    """Return the entries of moments in two blocks: diagonal entries, and off-diagonal entries for each pair of modes.
 
-    moments: matrices (..., M, M) of NumPy or JAX.
+    moments: matrices (..., M, M) of NumPy or JAX. The order of the entries is that of ``Blocks``.
     """
     xp = moments.correlation.__array_namespace__()
     upper, lower = np.triu_indices(moments.correlation.shape[-1], 1)
@@ -88,15 +89,18 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Return the diagonals (..., M) of all moments, except T = V V^T of target weights V, as one array (..., E)."""
+    """Return the diagonals (..., M) of all moments, joined in one array (..., E).
+
+    T = V V^T of target weights V is left out, so that E is M times the number of the other moments.
+    """
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
 def diagonals(like: Moments, values: FloatArray) -> Moments:
     """Return the moments, as diagonals (..., M), from one array ``values`` (..., E); the inverse of ``entries``.
 
-    like: any moments of the same model, from which the function takes M and the names of the model's moments. E is M
-    times the number of these moments, without the moment T of the target, which is None in the result.
+    like: any moments of the same model, from which the function takes M and the names of the moments. The target's
+    moment T is None in the result, and E is M times the number of the other moments.
     """
     parts = iter(np.split(values, values.shape[-1] // like.correlation.shape[-1], axis=-1))
     return Moments(*(None if part is None else next(parts) for part in like._replace(target=None)))
@@ -122,11 +126,12 @@ def matrices(like: Moments, values: Blocks) -> Moments:
 
 
 def scales(mean: Moments) -> Blocks:
-    """Return a typical size for each entry (m, k) of the moments: the geometric mean of the sizes of modes m and k.
+    """Return a typical size of each entry of the moments, in units of which fluctuations of the entry are measured.
 
-    The size of a mode is the diagonal entry of the mean moment. For X = V W^T it is the root of the product of the
-    entries of C = W W^T and T = V V^T, and for a learned predictor the absolute entry plus the mean absolute entry.
-    Sizes of zero are replaced by 1.
+    The size of an entry (m, k) is the geometric mean of the sizes of the entries (m, m) and (k, k). For the correlation
+    C = W W^T, and for a tracked correlation, the size of an entry (m, m) is its mean over networks. For X = V W^T it is
+    the square root of the product of the mean entries (m, m) of C and T = V V^T. For a learned predictor it is the
+    absolute mean entry (m, m) plus the average of the absolute entries of all modes. Sizes of zero are replaced by 1.
     """
     sizes = mean._replace(
         cross=None if mean.cross is None else np.sqrt(mean.correlation * mean.target),

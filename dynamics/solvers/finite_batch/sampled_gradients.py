@@ -1,4 +1,4 @@
-"""Compute the gradient of the loss of each sample by automatic differentiation, as in a network."""
+"""Compute the gradients of the loss for single samples by automatic differentiation, as in training a network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +30,11 @@ class Gradients(NamedTuple):
 def sample_gradients(
     generated: DerivedLoss, learned: bool, parameters: Parameters, state: NetworkState, x1: Array, x2: Array
 ) -> Gradients:
-    """Return the negative gradients of the loss for each of S samples. x1, x2: views of D inputs, (S, D)."""
+    """Return the negative gradients of the loss for each of S samples.
+
+    x1, x2: inputs of view 1 and of view 2, (S, D), for networks with D inputs. learned: True if the predictor is
+    learned; the gradient with respect to the predictor is then also computed.
+    """
     weights: State = state.weights
     vectors: Any = state.vectors
     lam: Any = state.lam

@@ -1,9 +1,10 @@
 """Compute one step of networks near a mean state: the moments after the step, and their covariance over batches.
 
-The networks (``states``) have moments that are drawn around the mean, K draws in total. The weights of a network are
-(M, D), with D = M for a shared target and D = 2M for a separate target. S samples are drawn for each network; the
-gradient of each sample is computed by automatic differentiation of the loss. The program avoids matrix decompositions:
-XLA runs them side by side, and on a CPU with few cores they then wait for each other without end.
+The networks (``states``) have moments that are drawn at random around the mean moments, K draws in total. The weights
+of a network are (M, D), with D = M inputs for a shared target and D = 2M inputs for a separate target. For each draw, S
+samples are drawn; the gradient of the loss of each sample is computed by automatic differentiation. The program avoids
+matrix decompositions: XLA runs them side by side, and on a CPU with few cores they then wait for each other without
+end.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,12 +36,13 @@ class Batch(NamedTuple):
 class Sampled(NamedTuple):
     """Estimates, from samples, of one training step of networks whose ``Moments`` are drawn around a mean.
 
-    odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
-    odd_noise: the same half difference, for the contribution of the noise of a batch to the moments. curved: change of
-    the mean moments due to the draws, including the change of the contribution of the noise, as diagonals (M,). added:
-    contribution to the mean moments by the noise of a batch, and by a target that lags behind the encoder. noise:
-    covariance over batches of the moments after a step. jumps: part of the diagonal block of ``noise`` due to large
-    samples. A sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
+    odd: half the difference between the moments after a step from the moments mean + draw and after a step from
+    mean - draw, for each of K draws, (K, ...). odd_noise: the same half difference for the change of the mean moments
+    by the noise of a batch. curved: change of the mean moments after a step due to the draws, because the step and its
+    noise are nonlinear functions of the moments; diagonals (M,). added: change of the mean moments by the noise of a
+    batch, and by target weights that lag behind the encoder. noise: covariance over batches of the moments after a
+    step. jumps: part of the diagonal block of ``noise`` that is due to large samples. A sample is large if it alone
+    moves an eigenvalue by more than the standard deviation of this eigenvalue.
     """
 
     odd: Blocks
@@ -53,9 +55,10 @@ class Sampled(NamedTuple):
 
 @lru_cache(maxsize=32)
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
-    """Return the compiled function (parameters, eta, batch, states, share, views, ...) -> Sampled for one loss.
+    """Return the compiled version of ``_sampled_step`` for one loss.
 
-    The arguments are those of ``_sampled_step``.
+    The remaining arguments of the compiled function are (parameters, eta, batch, states, share, views, more_views,
+    deviation). learned: True if the predictor is learned.
     """
     return jax.jit(partial(_sampled_step, generated, learned))
 
@@ -74,10 +77,10 @@ def _sampled_step(
 ) -> Sampled:
     """Return the estimates ``Sampled`` of one training step.
 
-    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times K draws. views: S
-    samples of both views of D inputs for each draw, for the derivatives of the map, each (K, S, D). more_views: samples
-    of both views for the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the
-    step, (M,).
+    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times each of K draws.
+    views: samples of both views, each (K, S, D), for the derivatives of the step: S samples of D inputs for each draw.
+    more_views: samples of both views for the noise of a batch, each (chunks, samples, D). deviation: standard
+    deviations of the eigenvalues over networks before the step, (M,).
     """
     gradients = partial(sample_gradients, generated, learned, parameters)
 
@@ -113,10 +116,11 @@ def _sampled_step(
 def _moments_after(
     parameters: Parameters, eta: Array, state: State, slopes: Gradients, views: Sequence[Array]
 ) -> Moments:
-    """Return the moments after a step along the mean gradient of samples.
+    """Return the moments of a network after a step along the mean gradient of samples.
 
-    In products of weights, such as C = W W^T, the two factors are computed from different halves of the samples, so
-    that the products have no bias.
+    A moment such as C = W W^T is a product of two factors, the weights after the step. The two factors are computed
+    from different halves of the samples, because sampling errors that are common to both factors would bias the
+    product.
     """
     middle = len(views[0]) // 2
     halves = [
@@ -139,7 +143,7 @@ def _moments_after(
 
 
 def _forces(slopes: Gradients, views: Sequence[Array]) -> Forces:
-    """Return the mean forces on the encoder (M, D) and on a learned predictor (M, M)."""
+    """Return the mean negative gradients with respect to encoder (M, D) and learned predictor (M, M)."""
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     on_encoder = sum(g.mT @ x for g, x in pairs) / len(slopes.view1)
     return Forces(on_encoder, None if slopes.predictor is None else slopes.predictor.mean(axis=0))
@@ -163,10 +167,11 @@ def _of_batch(
 ) -> tuple[Moments, Blocks, Array]:
     """Return three effects of the noise of a batch on the moments after a step.
 
-    The results are the change of the mean moments, the covariance over batches, and the part of this covariance due to
-    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C = W W^T after a step contains the
-    terms eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left
-    out: they would add less than 2 % to the standard deviation.
+    The effects are the change of the mean moments, the covariance of the moments over batches, and the part of this
+    covariance that is due to large samples (see ``Sampled``). Let v_i (M, N) be the negative gradient of sample i in a
+    batch of B samples. The correlation C = W W^T after a step contains the terms eta/B v_i W^T, their transposes, and
+    eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left out: they would add less than 2 % to the
+    standard deviation.
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
@@ -206,9 +211,10 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return the contribution of each sample to the ``Moments`` after a step, and the part eta^2/B v v^T of it.
+    """Return, for each sample, the term whose mean over a batch changes the ``Moments``, and its part eta^2/B v v^T.
 
-    v: gradient of the sample with respect to the encoder weights. B: batch size. after: weights after the step.
+    v is the negative gradient of the loss of the sample with respect to the encoder weights, and B the batch size. The
+    part eta^2/B v v^T is the change of C = W W^T that is of second order in v. after: weights after the step.
     """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
@@ -223,9 +229,10 @@ def _changes(
 
 
 def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M), for the gradient v = g x1^T + h x2^T.
+    """Return eta^2/B v v^T for each sample, summed over all N inputs, (samples, M, M).
 
-    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
+    v = g x1^T + h x2^T is the negative gradient of the loss with respect to the encoder weights. g and h are the
+    negative gradients of the loss with respect to the representations of the views x1 and x2.
     """
     (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
     crossed = _outer(both * g, h)
@@ -233,16 +240,17 @@ def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients,
 
 
 def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return the mean over samples of ``_square``, (M, M)."""
+    """Return the mean over samples of eta^2/B v v^T (see ``_square``), (M, M)."""
     (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
     crossed = (both * g).mT @ h
     return ((first * g).mT @ g + crossed + crossed.mT + (second * h).mT @ h) / len(g)
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2 of the views x1 and x2, sums over all inputs, (samples, 1).
+    """Return eta^2/B |x1|^2, eta^2/B x1 . x2 and eta^2/B |x2|^2 for the views x1 and x2, each (samples, 1).
 
-    For inputs that the weights (M, D) leave out, the summands are replaced by their means.
+    |x1|^2, x1 . x2 and |x2|^2 are sums over all N inputs. The samples contain only the D inputs of the weights (M, D);
+    the terms of the other inputs are replaced by their means.
     """
     x1, x2 = views
     outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
@@ -253,18 +261,20 @@ def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[A
 
 
 def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return v W^T of each sample, (samples, M, M), for weights W (M, D) and the gradient v = g x1^T + h x2^T.
+    """Return v W^T for each sample, (samples, M, M), for weights W (M, D).
 
-    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
+    v = g x1^T + h x2^T is the negative gradient of the loss with respect to the encoder weights. g and h are the
+    negative gradients of the loss with respect to the representations of the views x1 and x2.
     """
     x1, x2 = views
     return _outer(slopes.view1, x1 @ W.mT) + _outer(slopes.view2, x2 @ W.mT)
 
 
 def _taken_up(parameters: Parameters, state: State, square: Array) -> Moments:
-    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C = W W^T in a step.
+    """Return the changes of all moments in a step that follow from a change ``square`` (..., M, M) of C = W W^T.
 
-    The separate target and the tracked correlation average the encoder, so that a part of the change reaches them.
+    A separate target averages the encoder weights over steps, and a tracked correlation averages C over steps.
+    Therefore a part of the change of C reaches the moments of both.
     """
 
     def average(values: Array, decay: Array) -> Array:
@@ -286,7 +296,10 @@ def _outer(a: Array, b: Array) -> Array:
 
 
 def _products(values: Array) -> Array:
-    """Return the mean over samples of the products (..., E, E) of values (samples, ..., E)."""
+    """Return the mean over samples of the products of all pairs of E values, (..., E, E).
+
+    values: (samples, ..., E).
+    """
     if values.ndim == 2:
         return values.mT @ values / len(values)
     columns = [values[..., e] for e in range(values.shape[-1])]  # columns are few; products of small matrices are slow

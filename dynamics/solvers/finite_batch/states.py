@@ -1,9 +1,9 @@
 """Compute the weights of networks with given moments, and the eigenvectors of the networks' predictors.
 
 With the weights W of the encoder and V of a separate target, the moments are C = W W^T, X = V W^T and T = V V^T
-(``moments``). A network with given moments has, up to a rotation of its inputs, the encoder weights W = R and the
-target weights V = X R^-T, both (M, M), with C = R R^T. If T is larger than V V^T, the target has further weights, which
-belong to inputs from which the encoder has turned away.
+(``moments``). A network with given moments has, up to a rotation of its inputs, the encoder weights R (M, M), a root of
+C = R R^T, and the target weights X R^-T (M, M). If T is larger than the moment X C^-1 X^T of these target weights, the
+target has further weights, which belong to inputs from which the encoder has turned away.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class NetworkState(NamedTuple):
-    """Weights (..., M, D) of networks with D inputs, and eigenvectors and eigenvalues of a closed-form predictor."""
+    """Weights (..., M, D) of networks with D inputs; eigenvectors and eigenvalues of a closed-form predictor."""
 
     weights: State
     vectors: FloatArray | None = None  # eigenvectors (..., M, M)
@@ -28,12 +28,11 @@ class NetworkState(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """States of networks whose ``Moments`` are at, or near, a mean over networks.
+    """States of networks whose ``Moments`` are at, or near, the mean over networks.
 
-    plus, minus: states whose moments differ by K random draws from the mean, mean + draw and mean - draw, (K, ...).
-    lagging: state with the mean moments. modes: state with the mean moments C = W W^T and X = V W^T of encoder weights
-    W and target weights V, and with the T = V V^T that follows from C and X if the target does not lag behind the
-    encoder.
+    plus, minus: states with the moments mean + draw and mean - draw, for each of K random draws, (K, ...). lagging:
+    state with the mean moments. modes: state that equals ``lagging`` except for the target weights of inputs that the
+    encoder ignores; these weights are zero, as if the target did not lag behind the encoder.
     """
 
     plus: NetworkState
@@ -43,9 +42,10 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draws: Moments, share: float) -> Neighbours:
-    """Return network states whose moments deviate from the mean by plus and minus ``share`` times K random draws.
+    """Return network states with the mean moments, and with moments that deviate from the mean by random draws.
 
-    mean: mean moments, as diagonals (M,). draws: fluctuations of the moments, (K, M, M).
+    mean: mean moments, as diagonals (M,). draws: fluctuations of the moments, (K, M, M). share: factor with which the
+    draws are added to, and subtracted from, the mean.
     """
     modes = _weights(mean, Moments(*(None if a is None else np.zeros((len(a), len(a))) for a in mean)))
     scaled = [Moments(*(None if a is None else sign * share * a for a in draws)) for sign in (1, -1)]
@@ -57,7 +57,11 @@ def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draw
 
 
 def _weights(mean: Moments, draws: Moments) -> State:
-    """Return weights (..., M, M) with the moments mean + draws; the target's moment T follows from the others."""
+    """Return weights (..., M, M) of networks whose moments, except T, are mean + draws.
+
+    The target's moment T in ``mean`` and ``draws`` is ignored: the weights have the T that follows from the other
+    moments.
+    """
     w = np.sqrt(mean.correlation)
     inverse = np.divide(1.0, w, out=np.zeros_like(w), where=w > 0)
     root = _root(np.eye(len(w)) + inverse[:, None] * draws.correlation * inverse)
@@ -78,10 +82,11 @@ def _root(matrices: FloatArray) -> FloatArray:
 
 
 def _lag(mean: Moments, plus: State, minus: State, share: float) -> FloatArray:
-    """Return the sizes (M,) of target weights at inputs that the encoder ignores.
+    """Return the size (M,) of the target weights of each mode along inputs that the encoder ignores.
 
-    They are the roots of the mean excess of the target's moment T over V V^T, where V are the weights in ``plus`` and
-    ``minus``.
+    The squares of these sizes are the difference between the mean of the target's moment T and the mean of V V^T over
+    networks. V are the target weights along the other inputs; the states ``plus`` and ``minus``, which deviate from the
+    mean by ``share`` times a draw, determine the mean of V V^T.
     """
     along = np.divide(mean.cross**2, mean.correlation, out=np.zeros_like(mean.cross), where=mean.correlation > 0)
     drawn = [np.diagonal(V @ V.mT, axis1=-2, axis2=-1).mean(axis=0) for V in (plus.target, minus.target)]
@@ -90,14 +95,17 @@ def _lag(mean: Moments, plus: State, minus: State, share: float) -> FloatArray:
 
 
 def _widened(state: State, lag: FloatArray) -> State:
-    """Return the weights with M more columns, (..., M, 2M), in which only the weights of the target are nonzero."""
+    """Return weights (..., M, 2M) with M more inputs, which only the target uses.
+
+    lag: target weight of each mode along the additional inputs, (M,); the encoder weights along these inputs are zero.
+    """
     more = np.broadcast_to(np.diag(lag), state.target.shape)
     encoder = np.concatenate([state.encoder, np.zeros_like(more)], axis=-1)
     return state._replace(encoder=encoder, target=np.concatenate([state.target, more], axis=-1))
 
 
 def _with_predictor(structure: Structure, parameters: Parameters, state: State) -> NetworkState:
-    """Return the state together with the eigenvectors and eigenvalues of the closed-form predictor in this state."""
+    """Return the state, with the eigenvectors and eigenvalues of its closed-form predictor if the model has one."""
     if structure.predictor in ("none", "learned"):
         return NetworkState(state)
     C = state.encoder @ state.encoder.mT if state.tracked is None else state.tracked

@@ -1,9 +1,10 @@
-"""Expand in one over the batch size for correlated inputs: propagate mean and covariance of the weights of networks.
+"""Propagate the mean and the covariance of the weights of networks with correlated inputs, to first order in 1/B.
 
-The variables are the weights of the encoder and of a separate target, and a tracked correlation, as one vector. The
-descent map f(mean) is a step of the weights, computed with the exact expectations of the loss. The derivatives of f are
-central differences of such steps. The noise is sampled (``gradient_noise``). Eigenvalues follow from the mean and the
-covariance of the weights (``eigenvalue_law``).
+B is the batch size. The variables are the weights of the encoder and of a separate target, and the entries of a tracked
+correlation, in one vector. The descent map f(mean) is a step of gradient descent, computed with the exact expectations
+of the loss. The derivatives of f with respect to the variables are central differences of such steps. The covariance of
+the gradient of a batch is estimated from samples (``gradient_noise``). The eigenvalues of the correlation follow from
+the mean and the covariance of the weights (``eigenvalue_law``).
 """
 
 from typing import Any, NamedTuple
@@ -79,9 +80,10 @@ class WeightExpansion(Expansion):
     # --- eigenvalues
 
     def _laws(self) -> tuple[EigenvalueLaw, EigenvalueLaw]:
-        """Return the ``EigenvalueLaw`` of the eigenvalues of C, and that of u_m . C u_m.
+        """Return one ``EigenvalueLaw`` for the eigenvalues of the correlation C, and another for u_m . C u_m.
 
-        C is the correlation, and u_m are the eigenvectors of the initial correlation.
+        C is the correlation of a network at the present step, and u_m are the eigenvectors of the correlation before
+        the first step.
         """
         of_weights = self.mean.encoder, self._part(0), self.root
         return of_eigenvalues(*of_weights), along(self.start, *of_weights)
@@ -90,8 +92,9 @@ class WeightExpansion(Expansion):
     def observables(self) -> Observables:
         """The predicted observables of networks.
 
-        Eigenvalues of correlations are means over networks, a closed-form predictor without tracking is computed from
-        these means, and other observables are those of the mean weights.
+        The eigenvalues of the correlation and of the target's correlation are means over networks. A closed-form
+        predictor is computed from the mean eigenvalues, unless the model has a tracked correlation. All other
+        observables are those of a network that has the mean weights.
         """
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
@@ -102,31 +105,32 @@ class WeightExpansion(Expansion):
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of the correlation over networks, in ascending order, (M,)."""
+        """Mean over networks of the eigenvalues of the correlation, in ascending order, (M,)."""
         return self.law.mean
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives (M, D) of the eigenvalues with respect to all D variables: weights and tracked correlation."""
+        """Derivatives (M, D) of the eigenvalues with respect to all D variables (weights, tracked correlation)."""
         return self._of_variables(self.law)
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Fluctuations of the eigenvalues of the correlation C, and of u_m . C u_m.
+        """Fluctuations between networks: of the eigenvalues of the correlation C and of the variances u_m . C u_m.
 
-        u_m are the eigenvectors of the initial correlation.
+        C is the correlation of a network at the present step, and u_m are the eigenvectors of the correlation before
+        the first step.
         """
         deviation = self._deviation(self._of_variables(self.law_of_modes))
         of_modes = {"mode_mean": self.law_of_modes.mean, "mode_deviation": deviation}
         return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
 
     def _part(self, number: int) -> FloatArray:
-        """Return the covariance (MN, MN) of the weights of the encoder (0) or of the target (1)."""
+        """Return the covariance (MN, MN) of the weights of one network part: 0 for the encoder, 1 for the target."""
         entries = slice(number * self.size, (number + 1) * self.size)
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the derivatives (M, D) of the means of an ``EigenvalueLaw`` with respect to all D variables.
+        """Return the derivatives (M, D) of the quantities of an ``EigenvalueLaw`` with respect to all D variables.
 
         The derivatives are zero for all variables except the weights of the encoder.
         """
@@ -138,7 +142,7 @@ class WeightExpansion(Expansion):
         self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
-        """Return True if first order in one over the batch size suffices for the means of an ``EigenvalueLaw``."""
+        """Return True if first order in one over the batch size suffices for the quantities of an ``EigenvalueLaw``."""
         slopes = self._of_variables(law)
         curvature = slopes @ self.curved + law.direct + law.repelled
         alive = law.mean > NEGLIGIBLE * law.mean.max()
@@ -161,9 +165,9 @@ class WeightExpansion(Expansion):
         return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
 
     def _sizes(self) -> FloatArray:
-        """Return the sizes of the D variables, as a square root (D, R) of a covariance of rank R.
+        """Return typical sizes of the D variables, as a root S (D, R) of a covariance S S^T of rank R.
 
-        Under this covariance each mode fluctuates by as much as the size of the mode, and collapsed modes do not
+        With this covariance each mode would fluctuate by as much as its own size, and collapsed modes would not
         fluctuate. If all weights are zero, all sizes are 1.
         """
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
@@ -184,7 +188,10 @@ class WeightExpansion(Expansion):
         )
 
     def _differences(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return first and second derivatives (K, D) of the variables after a step, along K directions (K, D)."""
+        """Return first and second derivatives (K, D) of the variables after a step, along each of K directions.
+
+        directions: K changes of the D variables before the step, (K, D).
+        """
         at, first, second = self._flat(), [], []
         for start in range(0, len(directions), DIRECTIONS):
             steps = DIFFERENCE * directions[start : start + DIRECTIONS]
@@ -198,8 +205,8 @@ class WeightExpansion(Expansion):
     def _noise(self) -> tuple[State, FloatArray, FloatArray]:
         """Return three effects of the noise of a batch on the variables after a step.
 
-        The results are the change of the mean variables, the covariance over batches, and the part of this covariance
-        due to large samples (see ``GradientNoise``).
+        The effects are the change of the mean variables, the covariance of the variables over batches, and the part of
+        this covariance that is due to large samples (see ``GradientNoise``).
         """
         import jax
 
@@ -225,10 +232,10 @@ class WeightExpansion(Expansion):
         return added, noise, self._taken_up(force, sampled.jumps)[1]
 
     def _taken_up(self, force: FloatArray, covariance: FloatArray) -> tuple[State, FloatArray]:
-        """Return the effect of fluctuations of the force on a step: change of the mean variables, and their covariance.
+        """Return (change of the mean variables, covariance of the variables) after a step whose gradient fluctuates.
 
-        covariance: covariance of the force, (MN, MN). The variables after a step are a polynomial of degree two in the
-        force, so that central differences of any size are exact.
+        force: mean negative gradient, (M, N). covariance: covariance of the force, (MN, MN). The variables after a step
+        are a polynomial of degree two in the force, so that central differences of any size are exact.
         """
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
         roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T.reshape(-1, *force.shape)
@@ -244,9 +251,9 @@ class WeightExpansion(Expansion):
         return _state(self.mean, ((ahead + behind) / 2 - still).sum(axis=0)), odd.T @ odd
 
     def _views(self) -> tuple[FloatArray, ...]:
-        """Draw new samples of both views, each (chunks, samples, N).
+        """Return new samples of both views, each an array (chunks, samples, N).
 
-        Because samples are new at each call, sampling errors average out along a trajectory.
+        Each call draws new samples, so that sampling errors average out along a trajectory.
         """
         p, chunk = self.field.parameters, samples_at_once(self.size)
         shape = NOISE_SAMPLES // chunk, chunk, len(self.root)
@@ -255,13 +262,16 @@ class WeightExpansion(Expansion):
 
 
 def _vectors(state: State, leading: int = 0) -> FloatArray:
-    """Return the variables of states as vectors (..., D). leading: number of leading axes of the states."""
+    """Return the variables of states, joined in vectors (..., D).
+
+    leading: number of leading axes of each variable, the axes (...) of the vectors.
+    """
     parts = [part.reshape(*part.shape[:leading], -1) for part in state if part is not None]
     return np.concatenate(parts, axis=-1)
 
 
 def _state(like: State, vectors: FloatArray) -> State:
-    """Return the states whose variables are ``vectors`` (..., D). like: a state with the shapes of the variables."""
+    """Return the states whose variables are ``vectors`` (..., D). like: a state with variables of the same shapes."""
     ends = np.cumsum([part.size for part in like if part is not None])
     parts = iter(np.split(vectors, ends[:-1], axis=-1))
     return each(lambda part: next(parts).reshape(*vectors.shape[:-1], *part.shape), like)
