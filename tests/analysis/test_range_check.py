@@ -40,8 +40,9 @@ REFUSED = "within the range of double precision"
     ],
 )
 def test_an_argument_is_refused_where_rates_overflow(call, argument):
-    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must have values for which .* {REFUSED}"):
+    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must have values for which .* {REFUSED}") as raised:
         call()
+    assert "NaN" not in str(raised.value)  # a message of the library that failed
 
 
 COSINE, EUCLIDEAN = dyn.Model("cosine"), dyn.Model("euclidean", weight_decay=0.05)
