@@ -141,9 +141,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 class LinearNetwork:
     """S networks z = W x of one layer, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state of training is a State whose arrays have the shape (S, ...). T records are stored in one State,
-    whose arrays have the shape (S, T, ...). Records are copies of the weights, so that a single call to the device can
-    record many steps.
+    The state of training is a State whose arrays have the shape (S, ...). T records are stored in one State, whose
+    arrays have the shape (S, T, ...). Records are copies of the weights, so that a single call to the device can record
+    many steps.
     """
 
     model: Model

@@ -34,10 +34,10 @@ FORMAT = "ssl-dynamics checkpoint 1"
 class DeepNetwork:
     """S deep networks on images, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state is a TrainingState whose arrays have the shape (S, ...). T records are stored in one
-    Record, whose arrays have the shape (S, T, ...). Metrics are computed on the host. Therefore each call to the device
-    returns the state at one step only, the last step of the call. ``advance`` also returns the number of this step,
-    which is the argument ``history`` of ``record``.
+    The state is a TrainingState whose arrays have the shape (S, ...). T records are stored in one Record, whose arrays
+    have the shape (S, T, ...). Metrics are computed on the host. Therefore each call to the device returns the state at
+    one step only, the last step of the call. ``advance`` also returns the number of this step, which is the argument
+    ``history`` of ``record``.
     """
 
     model: Model
