@@ -388,8 +388,7 @@ def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int
     """Return the indices of common steps in ``theory``, and the indices of the same steps in ``network``.
 
     A step is common if both trajectories contain it. If the theory is a flow, which has no steps, times are compared
-    instead. Raises ArgumentError if theory and network
-    have no step or time in common.
+    instead. Raises ArgumentError if theory and network have no step or time in common.
     """
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(
