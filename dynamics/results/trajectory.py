@@ -262,6 +262,8 @@ class Trajectory(Value):
             lines.append(f"       {_span(last)} at the end")
         error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
         lines.append(f"  method {self.method}{error}")
+        if self.reliable is not None and self.step is not None and not self.reliable.all():
+            lines.append(f"  batch size: prediction of s unreliable from step {self.step[~self.reliable][0]} on")
         lines.append(f"  status {self.status}")
         return "\n".join(lines)
 
