@@ -143,7 +143,7 @@ def bifurcation(
     If modes are independent, the branches on which a mode survives are followed by arc length, starting from the roots
     of r = rho. Folds are the solutions of the two equations r = rho and dr/dlambda = 0, where lambda is the predictor
     eigenvalue of the mode; Newton's method finds them up to rounding errors. Changes of stability are found by
-    root-finding; their error is at most 1e-12 of the largest value of the parameter.
+    root-finding, with an accuracy of 1e-12.
 
     Examples
     --------
