@@ -17,10 +17,10 @@ class Integral(NamedTuple):
 
     mean_squares: function of the eigenvalues that returns, for each norm, the contributions of the modes to its mean
     square; the mean squares determine the scales of x and y. integrand: function of x and y (..., 1, K) at K nodes and
-    of the eigenvalues (..., M, 1), which returns (..., M, K). powers: for each norm, the lowest of its inverse powers
-    in the terms; the other inverse powers differ from the lowest by even numbers. size: function that returns the sum
-    of the absolute values of the integrand's terms; if it is None, the absolute value of the integrand is used in place
-    of this sum. softened: True if a constant is added to the square of a norm.
+    of the eigenvalues (..., M, 1), which returns (..., M, K). powers: for each norm, the lowest exponent q of the
+    divisors |norm|^q in the terms; other exponents of the same norm differ from the lowest by even numbers. size:
+    function that returns the sum of the absolute values of the integrand's terms; if it is None, the absolute value of
+    the integrand is used in place of this sum. softened: True if a constant is added to the square of a norm.
     """
 
     mean_squares: Function
@@ -45,7 +45,7 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """An expectation over Gaussian views: exactly, for the closure "gaussian", and in the closure "mean_field".
+    """An expectation over Gaussian views: functions for the exact closure "gaussian" and the closure "mean_field".
 
     formula: exact expectation as a formula; None if the loss divides by norms, because the expectation then is no
     function of Gaussian moments alone. integrals: in this case, the terms of the exact expectation that contain norms,
@@ -120,8 +120,8 @@ class Singularity(NamedTuple):
 
     Near the set, the gradient grows as (distance from the set)^order. quantity: with respect to what the gradient is
     taken: "rates" for the encoder's singular values, "predictor" for the eigenvalues of a learned predictor, "weights"
-    for the encoder's weights. The gradient with respect to the weights is the force on a representation, times an input
-    that is independent of this force; its order is that of the force.
+    for the encoder's weights. The gradient with respect to the weights is the product of the force on a representation
+    and an input that is independent of this force. The gradient has the same order as the force.
 
     at: equation of the set. noiseless: True for views without noise, False for views with noise. conditions: number of
     linear conditions for each mode that define the set. The codimension of the set is ``conditions`` times the number

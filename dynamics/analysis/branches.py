@@ -216,9 +216,8 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
     """Return the branches of fixed points of the descent map along the learning rate eta, and a remark.
 
-    The fixed points do not depend on eta, but their stability does. The remark is the one with which the function
-    ``equilibria`` returns the fixed points. values: values of eta. s0: initial eigenvalues (M,), or None if modes are
-    independent.
+    The fixed points do not depend on eta, but their stability does. The remark is the attribute ``remark`` of the
+    result of ``equilibria``. values: values of eta. s0: initial eigenvalues (M,), or None if modes are independent.
     """
     eta = values[0] if model.needs_learning_rate else None
     result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []

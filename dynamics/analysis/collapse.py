@@ -197,7 +197,7 @@ def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[f
 
 
 def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
-    """Return the reason why a mode with the initial eigenvalue s vanishes, if there is no fixed point above zero."""
+    """Return why a mode with initial eigenvalue s vanishes, for a model that has no fixed point above zero."""
     if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold

@@ -88,7 +88,10 @@ class Design(Value):
 
     @isolated
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return the rates r of modes with eigenvalues s under the losses "standard", "isotropic" and "designed"."""
+        """Return a dictionary with the rates r of modes with eigenvalues s under three losses.
+
+        The keys are "standard", "isotropic" and "designed". Weight decay is not subtracted from the rates.
+        """
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         s = _eigenvalues(s)
@@ -238,10 +241,10 @@ def _stable(model: Model) -> Equilibrium | None:
 
 
 def _relative_noise(model: Model) -> float:
-    """Return the ratio of two stationary variances of the eigenvalue s of a mode: designed loss to standard loss.
+    """Return the stationary variance of s under the designed loss, divided by that under the standard loss.
 
-    Finite batches cause the variances. The result is nan if the designed loss or the standard loss has no stable fixed
-    point at which the mode survives.
+    s is the correlation eigenvalue of a mode. It fluctuates because batches are finite. The result is nan if the
+    designed loss or the standard loss has no stable fixed point at which the mode survives.
     """
     from derivations.theory import designs
 

@@ -219,12 +219,13 @@ class SimultaneousArrival(DesignTarget):
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 
     def _changing_rate(self, parameters: dict[str, float], rises: bool) -> dict[str, float]:
-        """Return the parameters "steepness" and "slow" of a rate with which the first mode arrives at the desired time.
+        """Return values of "steepness" and "slow" with which the first mode arrives at the desired time.
 
-        The desired time is (1 - spread) times the arrival time of the last mode. The rate is ``fast`` up to the largest
-        initial eigenvalue; then it changes to the rate ``slow``, as lambda to the power ``steepness``. The smallest
-        possible steepness is returned. rises: True if the rate must rise instead of fall, because with a constant rate
-        the first mode would arrive too late. In this case the rate ``slow`` is larger than ``fast``.
+        The desired time is (1 - spread) times the arrival time of the last mode. The rate of a mode is ``fast`` while
+        its predictor eigenvalue lambda is at most the largest initial one. For larger lambda, the rate falls as
+        lambda^(-steepness) until it equals ``slow``. The smallest possible steepness is returned. rises: True if the
+        rate must rise as lambda^steepness, because with a constant rate the first mode would arrive too late; ``slow``
+        is then larger than ``fast``.
         """
         from derivations.theory import designs
 

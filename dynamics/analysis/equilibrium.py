@@ -132,7 +132,7 @@ class Equilibrium(Value):
 
     @property
     def _limit(self) -> str:
-        """Last part of the printed line of a stable fixed point, which states the largest stable learning rate."""
+        """End of the text that describes a stable fixed point: the largest learning rate at which it is stable."""
         if self.largest_learning_rate == 0:
             return " in the flow, but at no learning rate"
         return f", up to learning rate {self.largest_learning_rate:.6g}"

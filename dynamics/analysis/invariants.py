@@ -1,4 +1,4 @@
-"""Define the function ``invariants``: the quantities that a flow conserves, and that weight decay makes decay."""
+"""Define the function ``invariants``: quantities that a flow conserves, or that decay if there is weight decay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

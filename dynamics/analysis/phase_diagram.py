@@ -193,9 +193,10 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """Return a model whose parameters are arrays over all points (Y, X) of the plane, and the learning rates.
+    """Return one model for all points of the plane, and the learning rates at these points.
 
-    The learning rates have the shape (..., 1), which broadcasts with (Y, X, M).
+    Parameters of the model that vary in the plane are arrays, which broadcast to (Y, X). The learning rates have the
+    shape (..., 1), which broadcasts with (Y, X, M).
     """
     if x[0] == y[0]:
         errors.reject("y", "name another parameter than `x`, because the diagram is a plane of two parameters", y[0])

@@ -162,7 +162,7 @@ def _parts(state: State) -> list[str]:
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
 ) -> Stencil:
-    """Return the weights, states and rates of a central difference at a fixed point.
+    """Return the terms of a central difference at a fixed point: a list of tuples (weight, state, rates in the state).
 
     name: the dynamical variable that is perturbed. pattern: direction (M,) of the perturbation. size: step of the
     difference, relative to the value of the variable.

@@ -258,7 +258,7 @@ class _Passage:
     def _pass(self, solver: Any) -> bool:
         """Find the times in the last step at which modes reach their levels; return True if no more steps are needed.
 
-        This is so if all modes have reached their levels, or if the flow has converged.
+        No more steps are needed if all modes have reached their levels, or if the flow has converged.
         """
         dense, pending = solver.dense_output(), np.isinf(self.times)
 

@@ -135,7 +135,7 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 @click.option(
     "--input-dimension",
     type=int,
-    help="Number of inputs of the networks of --batch-size; by default the number of inputs of the random weights.",
+    help="Number of inputs of networks trained with --batch-size; by default that of the random weights.",
 )
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:

@@ -41,7 +41,7 @@ class MethodOption(click.Option):
     """The option ``--method``, whose help lists the methods of a solver.
 
     The module ``dynamics.solvers.methods`` is imported only if help is requested, so that commands start quickly.
-    methods: name of a tuple of methods in this module.
+    methods: name of the tuple in ``dynamics.solvers.methods`` that contains the solver's methods.
     """
 
     def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:

@@ -103,7 +103,10 @@ def weights_of(model: Model, values: Values) -> Any:
 
 
 def refuse_given(flag: str, *names: str) -> None:
-    """Raise a usage error if a command-line option in ``names`` is given, because it cannot be used with ``flag``."""
+    """Raise a usage error if one of the command-line options ``names`` is given together with ``flag``.
+
+    flag: text of the option that excludes the options ``names``; the message contains this text.
+    """
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))

@@ -95,7 +95,7 @@ class Export:
 
     @property
     def takes_W_P(self) -> bool:
-        """True if the loss contains the matrix W_P of a learned predictor in other terms than the prediction W_P z."""
+        """True if the loss contains the matrix W_P of a learned predictor also outside the prediction W_P z."""
         return bool(self.lines.products) and not self.closed
 
     @property

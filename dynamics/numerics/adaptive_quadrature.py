@@ -47,7 +47,7 @@ TRUSTED = 0.2  # relative change of the mean squares up to which the error of a 
 
 @dataclass
 class Adaptive:
-    """A function that computes an expectation r_m(s) for each mode m, which is a sum of integrals over x and y.
+    """A function that computes, for each mode m, an expectation r_m(s) as a sum of integrals over x and y.
 
     s are the eigenvalues of the correlation. The steps and the lengths of the x axis and of the y axis are chosen so
     that the estimated error of r_m meets a relative tolerance.
@@ -79,7 +79,8 @@ class Adaptive:
     rules : list of Rule
         Quadrature rule of each integral, without the nodes that the spectra so far did not need.
     nodes : tuple of int
-        Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
+        Numbers of intervals of the x axis and of the y axis in the rule that was chosen last, before nodes were left
+        out; 1 for the y axis of an integral over x alone.
 
     Notes
     -----
@@ -117,10 +118,11 @@ class Adaptive:
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
     def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
-        """Return the integrals r_m (B, M) without their errors, and compute the errors only if they may have grown.
+        """Return r_m (B, M) without errors; estimate the errors internally only if they may have grown.
 
-        The errors depend on the mean squares of the norms. They are computed again once a mean square has changed by
-        more than the fraction TRUSTED since their last computation. The arguments are those of ``__call__``.
+        The errors depend on the mean squares of the norms. ``__call__`` computes them again once a mean square has
+        changed by more than the fraction TRUSTED since the errors were computed last. The arguments are those of
+        ``__call__``.
         """
         if self._checked:
             parameters = (s, lam, *others)
@@ -134,7 +136,7 @@ class Adaptive:
     def __call__(
         self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool
     ) -> Estimate:
-        """Return the integrals r_m with their estimated errors.
+        """Return the sum r_m of the integrals for each mode m, with its estimated errors, as an ``Estimate``.
 
         s: eigenvalues (B, M) of the correlation. lam, others: the further arguments of the integrand, each (B, K) with
         any K. added: a term (B, M) that the caller adds to the integrals; errors are relative to the sum of ``added``
@@ -301,7 +303,7 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
 
 
 def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Sums:
-    """Return the sums over the nodes from which the value and the error of an integral follow.
+    """Return the weighted sums of an integrand over all nodes; the sums determine the integral and its error.
 
     Rows of the batch and nodes are divided into pieces whose arrays fit into the processor's cache.
     """

@@ -29,9 +29,9 @@ NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode leng
 class Axis(NamedTuple):
     """Trapezoidal rule with n + 1 nodes for the integration variable x of one norm.
 
-    nodes: values of x/X, where X is the scale of x. fine: weights of the rule. coarse: weights at the same nodes of the
-    rule with twice the step, which serves to estimate the error; every second weight is zero. step: distance of the
-    nodes in the variable tau, with x/X = sinh(tau) or exp(tau).
+    nodes: values of x/X, where X is the scale of x. fine: weights of the rule. coarse: weights of a second rule, which
+    has twice the step and serves to estimate the error. It uses the same nodes, so that every second weight is zero.
+    step: distance of the nodes in the variable tau, with x/X = sinh(tau) or exp(tau).
     """
 
     nodes: FloatArray
@@ -44,14 +44,14 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
     """Return the length T (...,) of the tau axis of a norm whose mean square is sum_k d_k.
 
     d: contributions d_k (..., M) of the modes to the mean square. mode_weight: result of ``mode_weights``, which
-    reduces the effect of nearly collapsed modes on T. power: inverse power of the norm.
+    reduces the effect of nearly collapsed modes on T. power: exponent q of the divisor |norm|^q in the expectation.
 
     Consider the contribution that a node at y = 0 makes to the integral of one mode, multiplied by the width of the
     integrand in y. This product equals 1 at tau = 0 and falls with tau. T is the tau at which the product has fallen to
     ``tail`` in the mode with the slowest fall. The logarithm of the product is concave in tau. Newton's method, started
-    at tau = FARTHEST, therefore converges to the only tau > 0 at which the logarithm equals log(tail). (For inverse
-    powers from 2 on, every two factors of x are multiplied by a variance of the tilted Gaussian. This variance is
-    ~ 1/x^2 and cancels the two factors.)
+    at tau = FARTHEST, therefore converges to the only tau > 0 at which the logarithm equals log(tail). (For q >= 2,
+    every two factors of x are multiplied by a variance of the tilted Gaussian. This variance is ~ 1/x^2 and cancels the
+    two factors.)
     """
     share = d / np.sum(d, axis=-1, keepdims=True)
     slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
@@ -67,10 +67,11 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
 
 
 def left_extent(power: float) -> float:
-    """Return the length of the negative part of the tau axis. power: inverse power of the norm.
+    """Return the length of the negative part of the tau axis; 0 if the axis begins at tau = 0.
 
-    For an odd power, x = X sinh(tau), and the axis begins at tau = 0. For other powers, x = X exp(tau), and the axis
-    begins at a negative tau. Below this tau the terms of the rule form a geometric series, whose sum is known.
+    power: exponent q of the divisor |norm|^q in the expectation. For an odd q, x = X sinh(tau), and the axis begins at
+    tau = 0. For any other q, x = X exp(tau), and the axis begins at a negative tau. Below this tau the terms of the
+    rule form a geometric series, whose sum is known.
     """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
@@ -78,8 +79,8 @@ def left_extent(power: float) -> float:
 def trapezoidal_axis(length: float, n: int, power: float = 1) -> Axis:
     """Return the trapezoidal rule with n intervals, n even, on a tau axis that ends at tau = ``length``.
 
-    power: inverse power of the norm. The nodes are x/X = sinh(tau) if the power is odd, and x/X = exp(tau) otherwise,
-    where X is the scale of x.
+    power: exponent q of the divisor |norm|^q in the expectation. The nodes x/X are sinh(tau) if q is odd, and
+    exp(tau) for any other q, where X is the scale of x.
     """
     start, even = left_extent(power), np.arange(n + 1) % 2 == 0
     step = (start + length) / n

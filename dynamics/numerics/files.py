@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, to which the caller writes; at the end, it replaces the file ``path``.
+    """Yield the path of a temporary file, to which the caller writes; in the end this file replaces ``path``.
 
     The temporary file has the suffix of ``path``. If an error is raised, for example because the disk is full, the old
     file ``path`` is kept unchanged. If ``path`` is a device or a pipe, ``path`` itself is yielded. Temporary files that

@@ -212,8 +212,8 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
     expectation of the factor. The shapes are (..., M, d) with M <= d for X, Y, X K^T and Y K^T, (..., d, d) for K, and
     (..., 1, 1) for x, y and |det K|.
 
-    The computation uses the singular vectors of Y, and then those of X K^T. In this way the 1 is not lost next to terms
-    that are 1e20 times as large, and terms that cancel in products with K cancel exactly.
+    The computation uses the singular vectors of Y, and then those of X K^T. In this way the unit matrix 1 is not lost
+    next to terms that are 1e20 times as large, and terms that cancel in products with K cancel exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)

@@ -177,19 +177,22 @@ class VectorField(ABC):
 
     @property
     def nodes(self) -> tuple[int, int] | None:
-        """Largest numbers of nodes on the two axes of the last quadrature; None if the forces need no quadrature."""
+        """Numbers of intervals of the x and of the y axis of the quadrature; None if the forces need no quadrature.
+
+        For each axis, the largest number over all expectations from which the forces are computed is returned.
+        """
         nodes = [quadrature.nodes for quadrature in self.quadratures.values()]
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Take the relative error of forces that compiled code has computed into account in the property ``error``."""
+        """Update the property ``error`` with a relative error of forces that compiled code has computed."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
     def note_errors_of(self, field: "VectorField") -> None:
-        """Take the errors of another vector field into account in the property ``error`` and in warnings.
+        """Update the property ``error``, and the errors for warnings, with the errors of another vector field.
 
         field: the vector field with which a part of the ensemble's members was computed.
         """

@@ -127,8 +127,8 @@ def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Exp
 
 
 def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> list[Function | None]:
-    """Return the formulas under a closure of the expectations that ``expectations_of`` returns, in the same order.
+    """Return a list with the formula of each expectation under a closure, in the order of ``expectations_of``.
 
-    The list contains None for an expectation that is an integral and has no formula.
+    The list contains None for an expectation that has no formula and is computed by quadrature.
     """
     return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]

@@ -26,7 +26,9 @@ def sampled_forces(
     zeta2: FloatArray,
     learned: bool,
 ) -> list[FloatArray]:
-    """Return the forces of each sample (samples, M) on singular values and, if ``learned``, on predictor eigenvalues.
+    """Return the forces on the encoder's singular values in each sample, as an array (samples, M) in a list.
+
+    If ``learned`` is True, a second array in the list contains the forces on the eigenvalues of the predictor.
 
     w: singular values of the encoder. zeta1, zeta2: components of view 1 and of view 2 along the input directions of
     the modes, (samples, M). The representations of the views are z1 = w zeta1 and z2 = w zeta2. The force on w_m is
@@ -43,8 +45,9 @@ class Samples:
     """Rates of modes and forces on a learned predictor, computed as means over scrambled Sobol points.
 
     The same points are used in all states, so that the rates are smooth functions of the state. worst: largest relative
-    error so far. The relative error in a state is the largest standard error of a mean, divided by the mean absolute
-    value of the samples over which the means are taken.
+    error so far. The rates have one mean for each mode. Their relative error in a state is the largest standard error
+    of these means, divided by the mean absolute value over all samples and modes. The relative error of the forces is
+    computed in the same way.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):

@@ -74,12 +74,12 @@ def closed_form(structure: Structure, parameters: Parameters, C: Any, function: 
 def eigenbasis(
     structure: Structure, parameters: Parameters, state: State, root: Any
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return eigenvectors (..., M, M) that the predictor and its correlation share, and the eigenvalues of both.
+    """Return the common eigenvectors of the predictor and of a correlation, and the eigenvalues of both matrices.
 
-    The predictor is built from the correlation of the encoder, or from the tracked correlation. Returns the
-    eigenvectors, the eigenvalues s (..., M) of this correlation in descending order, and the eigenvalues lambda
-    (..., M) of the predictor. root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white
-    inputs.
+    The correlation is the one from which the predictor is built: that of the encoder's representations, or the tracked
+    correlation. Returns three arrays: the eigenvectors (..., M, M), the eigenvalues s (..., M) of the correlation in
+    descending order, and the eigenvalues lambda (..., M) of the predictor in the same order. root: Sigma_x^(1/2), where
+    Sigma_x is the covariance of the inputs; None for white inputs.
     """
     if state.tracked is None:
         U, w, _ = np.linalg.svd(on_white(state.encoder, root), full_matrices=False)

@@ -110,8 +110,9 @@ class WeightField(VectorField):
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
         """Return a matrix square root of Sigma_x + sigma^2 I; None for white inputs.
 
-        Sigma_x is the covariance of the inputs, and sigma a standard deviation of noise. If sigma is the sum of the
-        standard deviations sigma1 and sigma2 of the noise on the two views, both views lie in the range of the root.
+        Sigma_x is the covariance of the inputs, and sigma a standard deviation of noise. Let sigma1 and sigma2 be the
+        standard deviations of the noise on views 1 and 2. If sigma = sigma1 + sigma2, both views lie in the column
+        space of the root.
         """
         if self.root is None:
             return None
