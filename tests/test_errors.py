@@ -178,6 +178,14 @@ CASES = {
         "be left out for an ensemble",
         "10",
     ),
+    "inputs missing": (
+        iterate(batch_size=10),
+        "input_dimension",
+        "be the number N of inputs of the networks if `batch_size` is given: the gradient has noise along every input",
+        "None",
+    ),
+    "inputs without a batch": (iterate(input_dimension=3), "input_dimension", "be left out without `batch_size`", "3"),
+    "fewer inputs than modes": (iterate(batch_size=10, input_dimension=1), "input_dimension", f"{WHOLE} >= 2", "1"),
     "initial predictor of a closed form": (
         train(W_P0=np.eye(2)),
         "W_P0",

@@ -26,8 +26,9 @@ def within_range(model: Model, s: npt.NDArray[np.float64] | None = None, /, **ar
         with np.errstate(all="ignore"):
             yield
     except (FloatingPointError, np.linalg.LinAlgError, RuntimeError) as error:
+        reason = "a matrix is not finite" if isinstance(error, np.linalg.LinAlgError) else error
         name, value = extreme_argument(model, s, **arguments)
-        errors.reject(name, f"{REQUIREMENT} (here {error})", value)
+        errors.reject(name, f"{REQUIREMENT} (here {reason})", value)
 
 
 def check_range_of_parameter(model: Model, parameter: str, values: npt.NDArray[np.float64], name: str) -> None:

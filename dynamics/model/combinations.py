@@ -74,10 +74,10 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """Return the reason as text if a loss without predictor is not defined; return False for all other models.
+    """Return the reason as text if the loss is undefined because the model has no predictor; otherwise return False.
 
-    A model without predictor has W_P = 1. A user-defined loss may be undefined there, for example if the loss contains
-    1/(1 - W_P).
+    A model without predictor has W_P = 1. A user-defined loss may be undefined at W_P = 1, for example if the loss
+    contains 1/(1 - W_P).
     """
     if not (_custom(model) and _without_predictor(model)):
         return False

@@ -141,9 +141,10 @@ class Loss(Expression):
     Notes
     -----
     z1 is the representation of view 1 by the encoder, z2 is the representation of view 2 by the target branch, W_P is
-    the predictor, and p = W_P z1 is the prediction. ``sg`` marks stop-gradients. The gradient of the loss
-    of a sample is derived from the expression, and from it the rates r_m of the modes in ds_m/dt = 2 s_m (r_m - rho)
-    with weight decay rho, as for the named losses "euclidean" and "cosine". Networks are trained with the same loss.
+    the predictor, and p = W_P z1 is the prediction. ``sg`` marks stop-gradients. The gradient of the loss of
+    a sample is derived from the expression. The rates r_m of the modes are derived from this gradient. The eigenvalues
+    then obey ds_m/dt = 2 s_m (r_m - rho) with weight decay rho, as for the named losses "euclidean" and "cosine".
+    Networks are trained with the same loss.
 
     The rates are exact if each term of the gradient is a polynomial divided by powers of at most two norms. Otherwise
     the rates are computed by Monte Carlo. The grammar is described in ``docs/losses.md``.

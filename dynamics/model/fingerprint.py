@@ -44,7 +44,7 @@ def plain(name: str, value: Any) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Return a dictionary of SHA-256 digests: one of the code that was derived for a loss, and one for each module.
+    """Return a dictionary of SHA-256 digests: one for the code derived for a loss, and one for each of ``modules``.
 
     The digest for a module is the digest of its source file. The keys are the name of the loss and the names of the
     modules.

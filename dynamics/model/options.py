@@ -114,9 +114,10 @@ class ComponentOption(Option):
         return {"kind": type(value).__name__} | to_plain(value)
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the component from a dictionary with the name of its class, under the key "kind", and its options.
+        """Return the component that the dictionary ``plain`` describes.
 
-        name: name of the option in messages.
+        The dictionary contains the options of the component, and the name of its class under the key "kind". name: name
+        of the option in messages.
         """
         kinds = {kind.__name__: kind for kind in self.classes}
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')

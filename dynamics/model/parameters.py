@@ -1,4 +1,4 @@
-"""Define ``Structure``, the kinds of components of a model, and ``Parameters``, its parameters as arrays."""
+"""Define ``Structure`` (kinds of the components of a model) and ``Parameters`` (parameters of a model as arrays)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

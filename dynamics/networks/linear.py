@@ -86,7 +86,7 @@ def _mean_loss(
 
 
 def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:
-    """Return the representations (M, B) of both views (N, B) by a network with weights W."""
+    """Return the representations (M, B) of both views (N, B), computed by a network with weights W."""
     return [UNITS[spec.units](W @ x) for x in views]
 
 
@@ -141,8 +141,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 class LinearNetwork:
     """S networks z = W x of one layer, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state of training is a State whose arrays have the shape (S, ...). Records are a State whose arrays have the
-    shape (S, T, ...). Records are copies of the weights, so that a single call to the device can record many steps.
+    The state of training is a State whose arrays have the shape (S, ...). T records are stored in one State, whose
+    arrays have the shape (S, T, ...). Records are copies of the weights, so that a single call to the device can record
+    many steps.
     """
 
     model: Model
@@ -156,7 +157,7 @@ class LinearNetwork:
 
     @property
     def data(self) -> str:
-        """Words for the ``method`` of the trajectory, such as "samples a step, linear units"."""
+        """Words that describe samples and units in ``Trajectory.method``, such as "samples a step, linear units"."""
         return f"samples a step, {self.units} units"
 
     @property

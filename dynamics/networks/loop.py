@@ -76,7 +76,7 @@ class TrainedNetwork(Protocol):
         ...
 
     def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
-        """Return the records of the result, and the status, which states if networks diverged or collapsed."""
+        """Return the records of the result, and the status, which states whether networks diverged or collapsed."""
         ...
 
     def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Define the settings of a training run, and set the device and the precision on which it runs."""
+"""Define the settings of a training run, and set the device and the precision of the run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -65,9 +65,10 @@ def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
 
 
 def _device(name: str | None) -> Any:
-    """Return the first device of JAX of the kind "cpu", "gpu" or "tpu".
+    """Return JAX's first device of the kind ``name``, which is "cpu", "gpu" or "tpu".
 
-    Returns None, which stands for the default device, if name is None. Raises ArgumentError if there is no such device.
+    If ``name`` is None, returns None, which stands for the default device. Raises ArgumentError if this machine has no
+    device of the kind.
     """
     if name is None:
         return None

@@ -40,8 +40,8 @@ def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
 def set_logarithmic(ax: Axes) -> None:
     """Make the vertical axis logarithmic, and widen its limits by a tenth if all values are nearly equal.
 
-    Values that differ by rounding errors only may have equal logarithms, and matplotlib would divide by their
-    difference.
+    Values that differ only by rounding errors may have equal logarithms. matplotlib would then divide by zero, the
+    difference of the logarithms.
     """
     ax.set_yscale("log")
     low, high = ax.dataLim.intervaly

@@ -143,11 +143,11 @@ class Trajectory(Value):
     @property
     @isolated
     def alignment(self) -> Array:
-        """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
+        """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of the predictor W_P with the eigenvectors u_m.
 
-        W are the weights of the encoder, W_P is the predictor, and u_m are the eigenvectors of W W^T in ascending order
-        of the eigenvalues. The alignment is 1 if u_m is also an eigenvector of W_P. Raises ArgumentError for other
-        trajectories.
+        u_m are the eigenvectors of the correlation of the representations, in ascending order of the eigenvalues. The
+        alignment is 1 if u_m is also an eigenvector of W_P. Raises ArgumentError unless the trajectory belongs to a
+        deep network, or to a linear network with a learned predictor.
         """
         if "alignment" in self.measures:
             return self.measures["alignment"]
@@ -262,14 +262,16 @@ class Trajectory(Value):
             lines.append(f"       {_span(last)} at the end")
         error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
         lines.append(f"  method {self.method}{error}")
+        if self.reliable is not None and self.step is not None and not self.reliable.all():
+            lines.append(f"  batch size: prediction of s unreliable from step {self.step[~self.reliable][0]} on")
         lines.append(f"  status {self.status}")
         return "\n".join(lines)
 
 
 def _span(s: Array) -> str:
-    """Return a text with the smallest and largest eigenvalue in ``s``, and the number of those that are nan.
+    """Return a text with the smallest and largest eigenvalue in ``s``, and the number of missing eigenvalues.
 
-    An eigenvalue is nan if it was not computed.
+    An eigenvalue that was not computed is missing, and is nan in ``s``.
     """
     computed = s[~np.isnan(s)]
     if not computed.size:

@@ -43,6 +43,7 @@ from dynamics.vector_field.traced_field import Rules, TracedField
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
+EQUAL = 0.1  # relative spread of singular values, divided by ``rtol``, below which all modes count as equal
 CHECKED = 16  # largest number of output times at which the error of the rates is estimated
 MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which members are integrated alone
 
@@ -221,14 +222,15 @@ def _group(
     def room(y: Array) -> Array:
         return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
 
-    def spread(y: Array, parameters: Parameters) -> Array:
-        w = jnp.abs(coordinate(own(parameters)).backward(y).encoder)
-        return 1 - jnp.min(jnp.where(w > 0, w, jnp.inf)) / jnp.max(w)
-
     def equal_modes(before: Array, after: Array) -> Array:
         """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
-        earlier, later = (jax.vmap(spread, in_axes=-1)(y, columns) for y in (before, after))
-        return jnp.all((later < jnp.minimum(0.1 * options.rtol, earlier)) & (parameters.rho[:, 0] == 0))
+        if not forces.settles:
+            return jnp.asarray(False)
+        earlier, later = (
+            jax.vmap(lambda y, p: _spread(coordinate(own(p)).backward(y).encoder), in_axes=-1)(y, columns)
+            for y in (before, after)
+        )
+        return jnp.all((later < jnp.minimum(EQUAL * options.rtol, earlier)) & (parameters.rho[:, 0] == 0))
 
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
@@ -236,8 +238,7 @@ def _group(
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
     controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
     most = MAX_STEPS if alone else MAX_STEPS_TOGETHER
-    constant = equal_modes if forces.settles else lambda *_: jnp.asarray(False)
-    solution = integrate(slope, y0, options.times, controller, room, constant, most)
+    solution = integrate(slope, y0, options.times, controller, room, equal_modes, most)
     y = jnp.moveaxis(solution.y, -1, 0)  # (G, T, E)
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
@@ -247,10 +248,15 @@ def _group(
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
     checked = np.unique(np.linspace(0, len(options.times) - 1, CHECKED).astype(int))
     error = jax.lax.map(
-        lambda state: forces.error(state, own(parameters), rules),
-        each(lambda a: jnp.moveaxis(a[:, checked], 1, 0), states),
+        lambda w: forces.error(w, own(parameters), rules), each(lambda a: jnp.moveaxis(a[:, checked], 1, 0), states)
     )
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
+
+
+def _spread(w: Array) -> Array:
+    """Return the relative difference between the largest and the smallest nonzero singular value. w: (M,)."""
+    w = jnp.abs(w)
+    return 1 - jnp.min(jnp.where(w > 0, w, jnp.inf)) / jnp.max(w)
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:

@@ -163,8 +163,9 @@ class ModelEvaluator:
 def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
     """Reshape the n values along each axis to (1, ..., n, ..., 1), so that all axes together broadcast to the block.
 
-    If each value along an axis of the grid is an array, the axes of this array follow. The values of ``init``, the
-    initial eigenvalue of a predictor, get an additional last axis of length 1, which broadcasts over the modes.
+    If each value along an axis of the grid is an array, the axes of this array become the last axes. The
+    values of ``init``, the initial eigenvalue of a predictor, get an additional last axis of length 1, which broadcasts
+    over the modes.
     """
     opened = {}
     for i, (name, values) in enumerate(axes.items()):

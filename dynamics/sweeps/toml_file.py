@@ -132,6 +132,6 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 
 def _begin_worker() -> None:
-    """Let this worker process ignore Ctrl-C, which its parent process handles, and end when the parent ends."""
+    """Let this worker process end when its parent process ends, and ignore Ctrl-C, which the parent handles."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

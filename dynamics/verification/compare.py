@@ -385,10 +385,10 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return, for all steps that both theory and network have, their indices in theory and their indices in network.
+    """Return the indices of common steps in ``theory``, and the indices of the same steps in ``network``.
 
-    If the theory is a flow, which has no steps, times are compared instead. Raises ArgumentError if theory and network
-    have no step or time in common.
+    A step is common if both trajectories contain it. If the theory is a flow, which has no steps, times are compared
+    instead. Raises ArgumentError if theory and network have no step or time in common.
     """
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(

@@ -120,7 +120,7 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _from_the_map(descent: Trajectory, network: Trajectory) -> float:
-    """Return the largest relative deviation of the variances of the modes of a network from the descent map."""
+    """Return the largest relative deviation between network and descent map, for the variances of modes."""
     return float(np.abs(network.modes / descent.modes[np.asarray(network.step)] - 1).max())
 
 

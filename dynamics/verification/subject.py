@@ -29,7 +29,7 @@ LEAST = 0.1  # absolute lower bound of the largest rate
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The result of one check of a model: how far apart are two results that should agree, and how far they may be.
+    """One check of a model: the deviation between two results that should agree, and the largest allowed deviation.
 
     Parameters
     ----------

@@ -29,6 +29,8 @@ REFUSED = "within the range of double precision"
         ),
         (lambda: dyn.equilibria(dyn.Model("cosine", isotropic=True, predictor=dyn.ClosedForm(700.0)), [1e227]), "s0"),
         (lambda: dyn.effective_rates(dyn.Model("euclidean"), [1e300]), "s"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine", noise=(0.1, 0.2)), [1e99, 3e98]), "s"),
+        (lambda: dyn.convergence_time(dyn.Model("cosine", noise=(0.1, 0.2)), [1e99, 3e98], 9e98), "s0"),
         (
             lambda: dyn.bifurcation(
                 dyn.Model("cosine", predictor=dyn.ClosedForm(100.0)), "sigma2", (0.1, 0.2), s0=[1e-4], points=2
@@ -38,8 +40,9 @@ REFUSED = "within the range of double precision"
     ],
 )
 def test_an_argument_is_refused_where_rates_overflow(call, argument):
-    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must have values for which .* {REFUSED}"):
+    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must have values for which .* {REFUSED}") as raised:
         call()
+    assert "NaN" not in str(raised.value)  # a message of the library that failed
 
 
 COSINE, EUCLIDEAN = dyn.Model("cosine"), dyn.Model("euclidean", weight_decay=0.05)

@@ -44,6 +44,12 @@ def test_print_states_times_eigenvalues_and_settings():
         assert part in text
 
 
+def test_print_states_from_which_step_a_prediction_is_unreliable():
+    predicted = replace(made("descent"), reliable=np.array([True, False, False]))
+    assert "  batch size: prediction of s unreliable from step 2 on" in str(predicted).splitlines()
+    assert "unreliable" not in str(replace(predicted, reliable=np.ones(3, bool)))
+
+
 # --- numbers that are not finite --------------------------------------------------------------------------------------
 
 

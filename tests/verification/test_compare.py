@@ -269,6 +269,13 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert repr(result) == "<Comparison: 61 steps, 4 modes>"
 
 
+def test_print_states_from_which_step_the_prediction_is_unreliable():
+    result = replace(compared(1), reliable=np.arange(61) < 7)
+    assert "unreliable from step 7 on" in str(result) and "unreliable" not in str(
+        replace(result, reliable=np.ones(61, bool))
+    )
+
+
 # --- nothing to sample, nothing to compare --------------------------------------------------------------------------
 
 

@@ -18,7 +18,10 @@ REQUIREMENT = "name a new file in an existing folder, or a checkpoint of the sam
 
 
 def check_path(checkpoint: str | Path | None) -> Path | None:
-    """Return the path of a checkpoint, or None for None; raises ArgumentError if the path cannot name a file."""
+    """Return the path of a checkpoint file; return None if ``checkpoint`` is None.
+
+    Raises ArgumentError if the path cannot name a file.
+    """
     if checkpoint is None:
         return None
     path = errors.path("checkpoint", checkpoint, REQUIREMENT)
@@ -30,8 +33,8 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
 class Checkpoint(NamedTuple):
     """A checkpoint file of a run.
 
-    identity: plain data that identify the run. They are saved in the file, and compared when the file is read. Nothing
-    is pickled.
+    identity: plain data that identify the run. ``write`` saves them in the file, and ``read`` compares them with the
+    data in the file. Nothing is pickled.
     """
 
     path: Path

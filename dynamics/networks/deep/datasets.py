@@ -1,4 +1,4 @@
-"""Load or generate images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
+"""Load or generate images: digits, CIFAR-10 from a local folder, and Gaussian images with a power-law spectrum."""
 
 import os
 from pathlib import Path
@@ -177,10 +177,11 @@ def _cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Return the variance of Gaussian images along each 2-D cosine, (side^2,); the mean of the variances is 1.
+    """Return the variances (side^2,) of Gaussian images along all 2-D cosines; the mean of the variances is 1.
 
-    If the 2-D cosines are sorted from low to high frequencies, the variance along the k-th cosine is proportional to
-    k^-exponent. In the result, the cosines have the order of the Kronecker product of two matrices of 1-D cosines.
+    A 2-D cosine is the product of a vertical cosine with i half periods and a horizontal cosine with j half periods.
+    The variance along this 2-D cosine has the index side i + j in the result, and is proportional to k^-exponent. Here
+    k = 1, 2, ... is the position of the 2-D cosine if all 2-D cosines are sorted by i^2 + j^2 in ascending order.
     """
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)
@@ -222,7 +223,7 @@ def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
 def _standardised(
     train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Return images and labels, with each channel scaled to mean 0 and variance 1 over the training images.
+    """Return images and labels; each colour channel is scaled to mean 0 and variance 1 over the training images.
 
     The result has the order of the arguments: training images, training labels, test images, test labels.
     """

@@ -1,4 +1,4 @@
-"""Compare a deep network with the linear theory: with a flow whose time scale is fitted, and by arrival times."""
+"""Compare a deep network with the linear theory: fit the time scale of a flow, and compute arrival times."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -108,9 +108,10 @@ def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
 
 
 def _reduced_model(network: Trajectory) -> Model:
-    """Return the model of the linear theory: the model of the network without separate target, tracking and noise.
+    """Return the model of the linear theory, which is a simplified form of the model of the network.
 
-    Raises ArgumentError if the predictor of the network is learned.
+    In the simplified model, the target is the encoder itself, no correlation is tracked, the views have no noise, and
+    the loss is not symmetrised. Raises ArgumentError if the predictor of the network is learned.
     """
     model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
     if model.structure.predictor == "learned":

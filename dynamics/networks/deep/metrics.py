@@ -28,7 +28,7 @@ Vector = npt.NDArray[np.float64]  # (M,)
 
 
 class Representations(NamedTuple):
-    """The data from which the metrics are computed: representations of n images, predictor, and losses.
+    """The data from which the metrics of a network are computed, such as the representations of n images.
 
     The images have no augmentation and no noise. Batch norm uses the statistics of the training images.
     """
@@ -44,9 +44,10 @@ class Representations(NamedTuple):
 
 
 def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -> Representations:
-    """Return the representations of training and test images (n, H, W, C), computed on the device.
+    """Return the data from which the metrics are computed, for training and test images (n, H, W, C).
 
-    The field ``loss`` of the result is the sum of the losses of all steps since the preceding record.
+    The data are computed on the device. The field ``loss`` of the result is the sum of the losses of all steps since
+    the preceding record.
     """
     network = spec.architecture
     h, z, statistics = network.represent(state.layers.branch, train)
@@ -104,8 +105,8 @@ def blank(modes: int) -> Record:
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
     """Return the metrics of one network at one step.
 
-    seen: representations of the network. If a number in ``seen`` is not finite or exceeds LARGEST, matrix
-    decompositions would fail; then the network counts as diverged, and the metrics are those of ``blank``.
+    seen: data of the network, such as its representations. If a number in ``seen`` is not finite or exceeds LARGEST,
+    matrix decompositions would fail; then the network counts as diverged, and the metrics are those of ``blank``.
     """
     modes = seen.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well
@@ -140,7 +141,7 @@ def _predictor(
     tracked: npt.NDArray[np.float64] | None,
     W_P: npt.NDArray[np.float64] | None,
 ) -> tuple[Vector, Vector]:
-    """Return u_m . W_P u_m and the alignment |u_m . W_P u_m|/|W_P u_m| of the predictor W_P.
+    """Return two arrays (M,): u_m . W_P u_m for the predictor W_P, and the alignment |u_m . W_P u_m|/|W_P u_m|.
 
     s, U: eigenvalues and eigenvectors u_m of the correlation. tracked: tracked correlation; None if the model has none.
     W_P: matrix of a learned predictor; None if the predictor is not learned.

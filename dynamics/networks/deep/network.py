@@ -172,7 +172,7 @@ class Network(Value):
         return (self.projector or widths)[-1]
 
     def layers(self) -> Iterator[tuple[int, int]]:
-        """Yield the number of weights and the number of outputs of each layer of encoder, projector and predictor."""
+        """Yield, for each layer of encoder, projector and predictor, the number of weights and of outputs per image."""
         height, width, channels = self.images.shape
         if isinstance(self.encoder, ConvNet):
             for out in self.encoder.channels:
@@ -186,7 +186,10 @@ class Network(Value):
             inputs = out
 
     def check_memory(self, networks: int, batch_size: int, itemsize: int) -> None:
-        """Raise ArgumentError unless a number of networks, with the outputs of all their layers, fits into memory."""
+        """Raise ArgumentError unless the weights of all networks, and the outputs of their layers, fit into memory.
+
+        networks: number of networks that are trained side by side. itemsize: number of bytes of a weight or output.
+        """
         weights, outputs = map(sum, zip(*self.layers(), strict=True))
         inputs = math.prod(self.images.shape)
         remedy = "Use narrower layers, a smaller batch_size, or fewer seeds."

@@ -30,7 +30,10 @@ def gradient_descent(
 
 
 def _decayed(layers: Layers) -> Layers:
-    """Return a mask, True for matrices (2 axes) and filters (4 axes), which decay; False for batch norm and biases."""
+    """Return a mask over all weights, which is True for arrays of weights that decay.
+
+    Matrices (2 axes) and filters (4 axes) decay. Biases and the weights of batch norm do not decay.
+    """
     return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 

@@ -143,8 +143,8 @@ def _losses(
 ) -> Array:
     """Return the losses (1, B) of B samples; a loss that would divide by the norm of a zero vector is set to 0.
 
-    z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: representations (M, B) of the same
-    views by the target branch.
+    z1, z2: representations (M, B) of views 1 and 2, computed by the online branch. t1, t2: representations (M, B) of
+    the same views, computed by the target branch.
     """
     stop_gradient = jax.lax.stop_gradient
     if not spec.generated.divides_by_norms:
@@ -191,9 +191,10 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two lists of both augmented views (B, H, W, C) of a random batch of images.
+    """Return two augmented views of a random batch of images, first without noise and then with noise.
 
-    The first list contains the two views without noise, and the second list contains the same two views with noise.
+    The result consists of two lists, and each list contains two views (B, H, W, C). The second list contains the views
+    of the first list after noise is added.
     """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]

@@ -34,10 +34,10 @@ FORMAT = "ssl-dynamics checkpoint 1"
 class DeepNetwork:
     """S deep networks on images, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state is a TrainingState whose arrays have the shape (S, ...). Records are a Record whose arrays have the shape
-    (S, T, ...). Metrics are computed on the host. Therefore each call to the device returns the state at one step only,
-    the last step of the call. ``advance`` also returns the number of this step, which is the argument ``history`` of
-    ``record``.
+    The state is a TrainingState whose arrays have the shape (S, ...). T records are stored in one Record, whose arrays
+    have the shape (S, T, ...). Metrics are computed on the host. Therefore each call to the device returns the state at
+    one step only, the last step of the call. ``advance`` also returns the number of this step, which is the argument
+    ``history`` of ``record``.
     """
 
     model: Model
@@ -56,7 +56,7 @@ class DeepNetwork:
 
     @property
     def data(self) -> str:
-        """Words for the ``method`` of the trajectory that name the data set, such as "images (digits) a step"."""
+        """Words that name the data set in ``Trajectory.method``, such as "images (digits) a step"."""
         return f"images ({self.network.images.name}) a step"
 
     @cached_property
@@ -87,12 +87,12 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and its number 0, which ``record`` takes as ``history``."""
+        """Return the state at step 0, and the step number 0, which ``record`` takes as ``history``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train from the first to the second of two step numbers; return the state and the second number."""
+        """Train from step ``stops[0]`` to step ``stops[1]``; return the final state and the number ``stops[1]``."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
@@ -124,7 +124,7 @@ class DeepNetwork:
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
-        """Return all records, and the status, which states if networks diverged or collapsed."""
+        """Return all records, and the status, which states whether networks diverged or collapsed."""
         verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
         outcome = summary(verdicts, steps)
         if not outcome:
