@@ -27,9 +27,10 @@ NORMALISATION = (n.Z, 1 / sp.sqrt(sp.Product(n.Delta[n.k], (n.k, 1, n.M))))
 
 
 class Integrand(NamedTuple):
-    """A generated function that returns an integrand: its name, docstring and return value, and the tilted Gaussian.
+    """A generated function that returns an integrand, or the sum of the absolute values of an integrand's terms.
 
-    The integrand contains the covariance and the weight of the tilted Gaussian, which the module ``tilting`` defines.
+    name, doc: name and docstring of the function. tilt: the tilted Gaussian (see the module ``tilting``); ``value``
+    contains the covariance and the weight of this Gaussian. value: the expression that the function returns.
     """
 
     name: str
@@ -76,11 +77,12 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the names and the source of the formulas for a quantity whose exact value contains integrals.
+    """Return the names and the sources of formulas for a quantity whose exact value contains integrals.
 
     The quantity is the rate of a mode or the force on a learned predictor. The first result maps fields of
-    ``dynamics.derived_loss.Expectation`` to names of generated functions. One formula is the quantity in mean field. If
-    some terms of the quantity contain no norm, a second formula is the exact expectation of these terms.
+    ``dynamics.derived_loss.Expectation`` to names of generated functions. The second result contains the source of each
+    function. One function computes the quantity in mean field. If some terms of the quantity contain no norm, a second
+    function computes the exact expectation of these terms.
     """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
@@ -96,8 +98,9 @@ def _formulas(
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
     """Return two functions for an integral: its integrand, and the sum of the absolute values of the integrand's terms.
 
-    The second function is left out if the integrand replaces two norms and both norms have odd powers. symbol: words
-    for the quantity that the integral computes, such as "the rate r_m of a mode". name: the name of the first function.
+    The second function is left out if the integrand replaces two norms and both norms have odd powers. symbol: the
+    quantity that the integral computes, in words such as "the rate r_m of a mode". name: the name of the first
+    function.
     """
     axes = "x, y" if len(integral.powers) == 2 else "x"
     doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
@@ -167,7 +170,7 @@ def _with_one_division(tilt: tilting.Tilt) -> list[Definition]:
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the defined symbols that all of several values need, and the definitions of all other symbols.
+    """Return the symbols that every value needs, and the definitions of all other symbols.
 
     values: the return values of several generated functions. definitions: the definitions of the symbols in the values.
     """

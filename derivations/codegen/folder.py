@@ -19,7 +19,11 @@ def differing(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def write(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Write the expected files into a folder and remove other files; return the names of the files that changed."""
+    """Write the expected files into a folder; return the names of all files that were written or removed.
+
+    A file that is up to date is not written again. A file that is not expected is removed, if its suffix is that of an
+    expected file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     changed = differing(folder, expected)
     for name in changed:
@@ -31,7 +35,12 @@ def write(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
-    """Run the command line of a package that writes a folder of generated files; return the exit status."""
+    """Run the command line of a package that writes a folder of generated files; return the exit status.
+
+    The exit status is 1 if the option ``--check`` is given and files are out of date, and 0 otherwise. program,
+    description: the name of the command and its description in the help text. files: function that returns the
+    expected files.
+    """
     parser = argparse.ArgumentParser(prog=program, description=description.strip())
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the files are out of date")
     check, expected = parser.parse_args().check, files()

@@ -1,4 +1,4 @@
-"""Write code for a loss, for its forces (negative gradients), and for the functions of the predictor W_P in them."""
+"""Write code for a loss, for its forces (negative gradients), and for each function h(W_P) of the predictor in it."""
 
 from dataclasses import replace
 
@@ -35,8 +35,8 @@ def operator_functions(signature: Signature) -> list[str]:
 def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest") -> list[str]:
     """Return the source of a function ``poles``, which computes the factors of the gradient that may have a pole.
 
-    The factors depend on a predictor eigenvalue lambda, and the pole is at lambda = 0. For most losses no factor has a
-    pole; the returned list is then empty.
+    The factors depend on a predictor eigenvalue lambda, and the pole is at lambda = 0. The source is returned as a list
+    with one entry. The list is empty if no factor may have a pole, as for most losses.
     """
     doc = "Return the values of the functions of lambda in the loss gradient that may have a pole at lambda = 0."
     if not loss.poles:

@@ -73,10 +73,11 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the source of the functions that ``derive`` derives, or an empty list if the loss does not allow this.
+    """Return the result of ``derive``; return an empty list if the derivation fails.
 
-    whole: if True, UnsupportedLossError is raised instead of returning an empty list. manifest: the fields of the
-    ``DerivedLoss`` in the generated module. reason: the field that receives the message of a failed derivation.
+    derive: function that returns the source of generated functions, or raises UnsupportedLossError if the derivation
+    fails. whole: if True, ``_unless`` also raises this error and returns no empty list. manifest: the fields of the
+    ``DerivedLoss`` in the generated module. reason: the field that receives the message of the error.
     """
     try:
         return derive()

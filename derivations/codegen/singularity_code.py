@@ -1,4 +1,4 @@
-"""Write the sets of views on which gradients of a loss are infinite, for the ``DerivedLoss`` of a generated module."""
+"""Write into the manifest of a generated module the sets of views on which gradients of the loss are infinite."""
 
 import json
 
@@ -10,11 +10,11 @@ from derivations.theory import existence
 
 
 def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> None:
-    """Write the singularities of a loss, the sets of views on which a gradient is infinite, into ``manifest``.
+    """Write the singularities of a loss into ``manifest``: the sets of views on which a gradient is infinite.
 
-    manifest: the fields of the ``DerivedLoss`` in a generated module. There are two lists of singularities: for views
-    with noise, and for views without noise. If the growth of the gradient near one singularity of a list cannot be
-    derived, the whole list is left out.
+    manifest: the fields of the ``DerivedLoss`` in a generated module. The singularities for views with noise and those
+    for views without noise are derived separately. If the growth of a gradient near one singularity cannot be derived,
+    all singularities of this case are left out.
     """
     rows = []
     for noiseless in (False, True):

@@ -75,10 +75,11 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """Return the source of the conserved power sum of the eigenvalues, and of its decay rate under weight decay.
+    """Return the sources of two functions: the conserved sum over modes, and its decay rate under weight decay.
 
-    The list is empty if no conserved sum is known. If the predictor is learned, the field ``balanced`` of the manifest
-    is set; it states whether encoder and predictor are balanced (see ``theory.invariants.is_balanced``).
+    The sum is a sum of powers of the correlation eigenvalues. The returned list is empty if no conserved sum is known.
+    If the predictor is learned, the field ``balanced`` of the manifest is set; it states whether encoder and predictor
+    are balanced (see ``theory.invariants.is_balanced``).
     """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
@@ -107,9 +108,10 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
 
 def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
-    """Return the source of the fixed points of an independent mode, and of the fold at which two fixed points meet.
+    """Return the sources of two functions: the fixed points of a mode, and the fold at which two of them meet.
 
-    The list is empty if modes are not independent, or if the fixed points have no formula.
+    The second function is left out if there is no fold. The returned list is empty if the rate of a mode is not a
+    formula in the predictor eigenvalue of this mode alone, or if the fixed points have no formula.
     """
     of_lambda = equilibria.independent_rate(rate)
     manifest["independent_modes"] = str(of_lambda is not None)

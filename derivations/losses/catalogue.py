@@ -45,7 +45,7 @@ class Setting(SymbolicLoss):
 
     @property
     def name(self) -> str:
-        """Name of the generated module of the loss."""
+        """Name of the module that is generated for the loss."""
         kind = "isotropic" if self.isotropic else "gain" if self.gain else f"stop_{self.stop_gradient}"
         parts = [self.loss, kind]
         parts += [] if self.predictor else ["no_predictor"]

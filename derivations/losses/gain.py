@@ -1,6 +1,7 @@
 """Read the gain of a loss: a function h(lambda) of the eigenvalues lambda of the predictor W_P.
 
-The gradient of a loss without gain has the factor W_P. In a loss with a gain, the factor h(W_P) replaces W_P.
+As the prediction is p = W_P z1, the gradient of a loss with respect to the representation z1 has the factor W_P. In a
+loss with a gain, the factor h(W_P) replaces this factor.
 """
 
 import sympy as sp

@@ -76,7 +76,10 @@ def parse(text: str) -> Tree[Token]:
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """Describe in words what a text may contain at a position; terminals: those of the grammar that may stand there."""
+    """Describe in words what may follow at a position of a text.
+
+    terminals: names of the terminals of the grammar that may follow at this position.
+    """
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []
     signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []

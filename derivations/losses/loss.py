@@ -64,7 +64,7 @@ class SymbolicLoss(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Name of the generated module of the loss."""
+        """Name of the module that is generated for the loss."""
 
     @property
     @abstractmethod

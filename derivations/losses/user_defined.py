@@ -18,7 +18,7 @@ class UserDefinedLoss(SymbolicLoss):
 
     @property
     def name(self) -> str:
-        """Name of the generated module of the loss."""
+        """Name of the module that is generated for the loss."""
         return "user_defined"
 
     @property

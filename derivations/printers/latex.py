@@ -20,7 +20,8 @@ Vector = tuple[int, sp.Expr]  # (q, a) is the vector Lambda^q a, where a is writ
 def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
     """Return the two vectors whose dot product is the given sum over modes; return None if the sum is no dot product.
 
-    If the sum is a squared norm, both vectors are the same.
+    Each vector Lambda^q a is returned as a pair (q, a), where Lambda is the diagonal matrix of the predictor
+    eigenvalues. If the sum is a squared norm, both vectors are the same.
     """
     if not isinstance(summation, sp.Sum):
         return None

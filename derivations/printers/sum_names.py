@@ -15,9 +15,10 @@ BRANCH = {"lam": "p", "ratio": "t"}  # names of products of a spectrum with z1 o
 
 
 def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str]) -> dict[sp.Sum, str]:
-    """Return a name for each sum over modes; sums whose summand is no product are named ``sum_1``, ``sum_2``, ...
+    """Return a dictionary from sums over modes to names that describe their summands.
 
-    Names do not mention stop-gradients, unless two sums differ only in stop-gradients. taken: names already in use.
+    If a summand is no product for which there is a name, the name of the sum is ``sum_1``, ``sum_2``, ... Names do not
+    mention stop-gradients, unless two sums differ only in stop-gradients. taken: names already in use.
     """
     sums, used = list(sums), set(taken)
     plain = {summation: _name(release(summation.function), spell) for summation in sums}
@@ -47,8 +48,8 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
     """Return a name for a sum over a product of two vectors, such as ``norm_p1_squared`` or ``p1_dot_z2``.
 
     The summand may also contain powers of ``lam``, the predictor eigenvalue, and of ``ratio``, the singular value of
-    the target branch over that of the encoder. The factor ``lam`` turns a vector z into the prediction p, and ``ratio``
-    turns it into the target t. Returns None for any other summand.
+    the target branch over that of the encoder. The factor ``lam`` turns a vector z into the prediction p, and the
+    factor ``ratio`` turns z into the target t. Returns None for any other summand.
     """
     vectors: list[str] = []
     spectra: Counter[str] = Counter()
@@ -78,7 +79,7 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
 def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
     """Return the name of a vector, of a sum or difference of two vectors, or of a vector inside a stop-gradient.
 
-    Returns None for other factors.
+    Returns None for any other expression.
     """
     if isinstance(factor, StopGradient):
         inside = _vector(factor.args[0], spell)

@@ -154,9 +154,9 @@ def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
 
 
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
-    """Return lines of code that compute each sum over modes and each norm, and then the loss.
+    """Return lines of code that compute each sum over modes and each norm, and last ``value``, the loss.
 
-    A sum inside another sum is computed first.
+    A sum inside another sum is computed before the outer sum. taken: names already in use.
     """
     expression, lines = _with_roots(expression), []
     parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
@@ -177,7 +177,10 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """Return the sums over modes in an expression; for a sum under a square root, return the root instead."""
+    """Return the set of all sums over modes in an expression, also those inside other sums.
+
+    For a sum under a square root, the set contains the root instead.
+    """
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)
@@ -191,9 +194,11 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the names of parameters in arguments of functions, and in bases of fractional powers.
+    """Return the names of the parameters that code for PyTorch must convert to tensors.
 
-    An argument or base that contains a vector or an eigenvalue is ignored, because in code it is a tensor already.
+    These are the parameters in arguments of functions and in bases of fractional powers, because PyTorch's functions
+    refuse arguments that are no tensors. An argument or base that contains a vector or an eigenvalue is ignored,
+    because in code it is a tensor already.
     """
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)

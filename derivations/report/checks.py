@@ -33,7 +33,7 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 
 
 def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: int = MODES) -> mp.mpf:
-    """Return the numerical value of an expression in a mode.
+    """Return the numerical value of an expression in mode m = ``mode``, if there are ``modes`` modes.
 
     values: value of each symbol; for an indexed quantity, a list of its values in mode 1, 2, ...
     """
@@ -101,10 +101,11 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Return the force -dL/dz_m on a view, the derivative -dL/dz_m without stop-gradients, and the removed parts.
+    """Return the force on a view, the force without stop-gradients, and the parts that stop-gradients remove.
 
-    The third result maps each stop-gradient to the part of the derivative that this stop-gradient removes. z_m is the
-    component of the view in mode m.
+    The force is -dL/dz_m, where z_m is the component in mode m of the view's representation. The second result is the
+    same derivative after every stop-gradient SG(x) in the loss L is replaced by x. The third result maps each
+    stop-gradient to the part of the second result that this stop-gradient removes.
     """
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 

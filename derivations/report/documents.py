@@ -147,7 +147,7 @@ def document(setting: SymbolicLoss, form: str) -> str:
 
 
 def index(reports: Mapping[Setting, list[Step]]) -> str:
-    """Return the page that lists the reports of the catalogue."""
+    """Return a Markdown page that lists the reports of all losses of the catalogue."""
     rows = []
     for setting, steps in reports.items():
         present = {step.title for step in steps}

@@ -55,11 +55,10 @@ def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
 
 
 def _in_vectors(setting: SymbolicLoss) -> str:
-    r"""Return the LaTeX of the loss in vectors, for any basis.
+    r"""Return the LaTeX of the loss in vectors, for any basis if possible.
 
-    A vector in the eigenbasis of W_P is printed with a hat, and a vector in any basis without one. If the loss contains
-    functions of W_P, or products of W_P with vectors other than z1 and z2, the LaTeX is that of the loss in the
-    eigenbasis.
+    A loss that contains functions of W_P, or products of W_P with vectors other than z1 and z2, is printed in the
+    eigenbasis of W_P. A vector in the eigenbasis has a hat, and a vector in any basis has none.
     """
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
@@ -120,7 +119,7 @@ def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """Return the LaTeX of a stop-gradient; if its argument is the component of a vector, the vector is printed."""
+    """Return the LaTeX of a stop-gradient; if its argument is a component z_m, the vector z is printed instead."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)

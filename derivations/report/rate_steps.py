@@ -85,7 +85,7 @@ class NamedExpectation:
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """Pairs of a norm in the denominator and the remainder modulo 2 of the norm's exponent.
+        """Pairs (norm, q modulo 2), one for each factor norm^(-q) of the expectation.
 
         Expectations with equal pairs are computed by the same integral.
         """
@@ -150,8 +150,7 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
 def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
     """Return the step that writes a group of expectations, all with the same norms in the denominator, as integrals.
 
-    kind: pairs of a norm and the remainder modulo 2 of the norm's exponent; they are the same for all expectations of
-    the group.
+    kind: a pair (norm, q modulo 2) for each factor norm^(-q); the pairs are the same for all expectations of the group.
     """
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]

@@ -25,8 +25,9 @@ class Line:
 def derivation(
     setting: SymbolicLoss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
 ) -> list[Line]:
-    """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
+    """Return the equations from the loss to its eigenvalue dynamics.
 
+    closure: "gaussian" for exact expectations over the views, or "mean_field" for approximate expectations.
     separate_target: True if the weights of the target branch are an exponential average of the weights of the encoder.
     learned: True if the predictor is learned. Raises ValueError if the loss does not allow one of these options.
     """
@@ -82,9 +83,10 @@ def correlated(setting: SymbolicLoss) -> list[Line]:
 
 
 def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for the expectation E[force l^T] that moves the weights; l are independent normals.
+    """Return the equations for E[force l^T], the expectation from which the velocity of the weights is computed.
 
-    The expectation is a formula, or a sum of integrals that replace norms in a denominator (see ``matrices``). left:
+    The vectors in the force are linear maps of the independent normals l. The expectation is a formula, or a sum of
+    integrals that replace norms in a denominator (see ``matrices``). left:
     the left side of the equation for the expectation. name: "G" for the force on view 1, "H" for the force on view 2;
     the integrands are called G_1, G_2, ... or H_1, H_2, ... members: the summands of the expectation.
     """
@@ -150,7 +152,11 @@ def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[L
 
 
 def _exact(setting: SymbolicLoss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the exact solution for lambda, or for s if there is no predictor; return [] if no solution is known."""
+    """Return the equation of the exact solution, or an empty list if no exact solution is known.
+
+    The solution is lambda(t), the predictor eigenvalue of a mode. If there is no predictor, the solution is s(t), the
+    correlation eigenvalue of the mode.
+    """
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []

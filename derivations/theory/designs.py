@@ -129,7 +129,10 @@ def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """Return the time in which a mode with a given rate moves its predictor eigenvalue from ``start`` to ``end``."""
+    """Return the time that the predictor eigenvalue of a mode takes from ``start`` to ``end``.
+
+    rate: the rate of the mode, as a function of the predictor eigenvalue lambda. There is no weight decay.
+    """
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 
@@ -183,22 +186,23 @@ def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Return the slope of the rate h(lambda) q(lambda) at lambda = ``threshold``.
+    """Return the derivative of the rate h q with respect to the predictor eigenvalue lambda at the threshold.
 
-    gain: h as a function of the predictor eigenvalue lambda. ``per_gain`` returns q. If the slope is positive, the
-    threshold is an unstable fixed point that separates growing modes from vanishing modes. Otherwise the threshold
-    attracts modes.
+    gain: the gain h as a function of lambda. ``per_gain`` returns q. The threshold is the predictor eigenvalue
+    lambda = ``threshold``. If the derivative is positive, the threshold is an unstable fixed point that separates
+    growing modes from vanishing modes. Otherwise the threshold attracts modes.
     """
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
 
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
-    """Return P B/eta = -Q/(2 g) for stochastic gradient descent near the fixed point of the Euclidean loss.
+    """Return P B/eta, the scaled variance of a correlation eigenvalue s under stochastic gradient descent.
 
-    P is the stationary variance of a correlation eigenvalue s, B the number of samples per step, and eta the learning
-    rate. Q is the variance of ds/dt over samples, computed from the derived force. growth: the growth rate g of a
-    perturbation of s; it is negative. gain: the gain at the fixed point. P is stationary if relaxation balances the
-    sampling noise: 2 g P + eta Q/B = 0. The formula holds for small eta and large B.
+    P is the stationary variance of s near the fixed point of the Euclidean loss, B the number of samples per step, and
+    eta the learning rate. growth: the growth rate g of a perturbation of s; it is negative. gain: the value of the
+    gain at the fixed point. Let Q be the variance of ds/dt over samples, computed from the derived force. P is
+    stationary if relaxation balances the sampling noise: 2 g P + eta Q/B = 0. Therefore P B/eta = -Q/(2 g). The
+    formula holds for small eta and large B.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)

@@ -39,9 +39,10 @@ def has_roots(rate: sp.Expr | None) -> bool:
 
 
 def roots(rate: sp.Expr) -> list[sp.Expr]:
-    """Return the values of lambda at which the rate r(lambda) equals the weight decay rho, the larger value first.
+    """Return formulas for the values of lambda at which the rate r(lambda) equals the weight decay rho.
 
-    If the roots are real, the formulas do not suffer from cancellation.
+    The list has one formula if r is linear, and two if r is a parabola, the larger root first. If the roots are real,
+    the formulas do not suffer from cancellation.
     """
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:

@@ -34,7 +34,8 @@ def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
 
     trains_predictor: True if the predictor is learned. Let the forces on the representations have the degree a in the
     representations and the degree b in the predictor eigenvalues. A learned predictor then scales with the
-    representations only if the force on the predictor has the degrees a + 1 and b - 1. Otherwise the result is None.
+    representations only if the force on the predictor has the degree a + 1 in the representations and the degree b - 1
+    in the predictor eigenvalues. If the predictor is learned and its force has other degrees, the result is None.
     """
     of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}
     if len(of_views) != 1 or (common := of_views.pop()) is None:

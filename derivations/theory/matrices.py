@@ -174,8 +174,9 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
 def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
     """Split a term of a force into its coefficient, its vector W_P^a u, its bilinear forms, and its norms.
 
-    The vector is returned as the word (a, u). A power ||v||^(-q) of a norm is returned as a pair: the form of ||v||^2,
-    and the exponent q. Norms that contain W_P come first.
+    The vector is returned as the word (a, u), and a bilinear form u^T W_P^b v as the tuple (u, b, v). A factor
+    ||v||^(-q) is returned as a pair: the tuple of the form ||v||^2, and the exponent q. Norms that contain W_P come
+    first.
     """
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):

@@ -1,4 +1,4 @@
-"""Compute moments and cumulants of the Gaussian views, of one mode and of sums over independent modes."""
+"""Compute moments and cumulants of the Gaussian views in one mode, and moments of sums over independent modes."""
 
 from functools import cache
 from math import factorial
