@@ -28,14 +28,15 @@ RTOL = 1e-9
 
 
 class Errors(NamedTuple):
-    """Errors of the drift r_m s_m, in arrays of shape (numbers of modes, draws).
+    """Errors of the drift r_m s_m, for several numbers of modes and several draws of random eigenvalues.
 
-    r_m is the rate and s_m the eigenvalue of mode m. The exact drift is that of the Gaussian closure. ``mean_field``
-    and ``monte_carlo`` are the maximum over modes of the error, divided by the maximum over modes of the exact drift.
-    ``mean_field_rms`` is the root mean square over modes of the mean-field error, divided by the root mean square over
-    modes of the exact drift. ``quadrature`` is the error of the Gaussian closure, as estimated by its quadrature.
-    ``gaussian_z`` and ``mean_field_z`` compare the Monte Carlo estimate with the Gaussian and with the mean-field
-    closure: they are the difference in standard errors of the Monte Carlo estimate, as a root mean square over modes.
+    The numbers of modes are in rows, and the draws in columns. r_m is the rate and s_m the eigenvalue of mode m. The
+    exact drift is that of the Gaussian closure. ``mean_field`` and ``monte_carlo`` are the maximum over modes of the
+    error, divided by the maximum over modes of the exact drift. ``mean_field_rms`` is the root mean square over modes
+    of the mean-field error, divided by the root mean square over modes of the exact drift. ``quadrature`` is the error
+    of the Gaussian closure, as estimated by its quadrature. ``gaussian_z`` and ``mean_field_z`` compare the Monte Carlo
+    estimate with the Gaussian and with the mean-field closure: they are the difference in standard errors of the Monte
+    Carlo estimate, as a root mean square over modes.
     """
 
     modes: tuple[int, ...]

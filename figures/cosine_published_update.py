@@ -34,7 +34,7 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Train a network with the published update and a network with the gradient, from the same initial weights."""
+    """Train a network with each update, and iterate the descent map, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     interval = STEPS // POINTS
     network = dyn.train(MODEL, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=interval)
@@ -95,7 +95,7 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption, which describes the panels, the difference of the updates, and the final eigenvalues."""
+    """Return the caption, which describes the panels, explains how updates differ, and states final eigenvalues."""
     start, end = data.published[0].sum(), data.published[-1]
     surviving, expected = (int((run.s[-1] > SMALLEST).sum()) for run in (data.network, data.theory))
     return f"""

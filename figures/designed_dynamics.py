@@ -29,7 +29,10 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """The result of ``dyn.design`` for one design target, and three runs from the same initial eigenvalues."""
+    """The result of ``dyn.design`` for one design target, and runs under the designed loss and the standard loss.
+
+    All runs have the same initial eigenvalues.
+    """
 
     design: dyn.Design
     theory: dyn.Trajectory  # the descent map under the designed loss
@@ -89,7 +92,10 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, and states if design targets are met and what designs cost."""
+    """Return the caption, which describes the panels, and states if design targets are met and what designs cost.
+
+    The costs of a design are the limit of the learning rate, and the fluctuations that finite batches cause.
+    """
     rows = {name: agreement(panel.network) for name, panel in data.items()}
     steady = 1 / (1 + NOISE[0] ** 2)
     arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * steady)

@@ -109,10 +109,10 @@ def draw(data: dict[tuple[str, float], Limit]) -> Figure:
 
 
 def _ratios(data: dict[tuple[str, float], Limit]) -> list[Interval]:
-    """Return the largest stable learning rate of the Euclidean loss divided by that of the isotropic loss.
+    """Return the learning rate of the Euclidean loss divided by that of the isotropic loss, for each noise in MEASURED.
 
-    There is one measured ratio for each noise in MEASURED: the geometric mean over the exponents of the predictor, with
-    an interval over seeds.
+    The learning rates are the largest stable ones, as measured in networks. Each ratio is a geometric mean over the
+    exponents of the predictor, with an interval over seeds.
     """
     logs = [[np.log(data[loss, alpha].by_seed) for alpha in ALPHAS] for loss in LOSSES]
     standard, isotropic = np.mean(logs, axis=1)

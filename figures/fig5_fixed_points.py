@@ -27,7 +27,10 @@ Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
 
 class Data(NamedTuple):
-    """Networks and theory from three initial weights for each loss, and a pair with a quarter of the batch size."""
+    """Pairs (networks of all seeds, descent map); both entries of a pair start from the same initial weights.
+
+    pairs: for each loss, the pairs from three initial weights. quarter: a pair with a quarter of the batch size.
+    """
 
     pairs: dict[str, list[Pair]]
     quarter: Pair  # from start 1, under the cosine loss

@@ -53,7 +53,7 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:
-    """Draw the mean and spread of two modes over networks, in percent deviation from the population map.
+    """Draw mean and spread of two modes over networks, as deviations from the population map in percent.
 
     The population map is gradient descent on the population loss. Models are in rows, and numbers of inputs in columns.
     """

@@ -35,7 +35,7 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Convergence times of modes with different initial eigenvalues under one loss, by four methods."""
+    """Convergence times of modes with different initial eigenvalues, under one loss, in theory and in a network."""
 
     formula: np.ndarray  # by formula, from STARTS
     flow: np.ndarray  # by numerical integration, from STARTS

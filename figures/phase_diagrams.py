@@ -36,7 +36,7 @@ LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3,
 
 
 def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
-    """Return two diagrams for each loss, with the axes weight decay and learning rate, and weight decay and noise."""
+    """Return two diagrams for each loss: learning rate against weight decay, and noise against weight decay."""
     cells, diagrams = CELLS[full], {}
     for name, (isotropic, highest) in LOSSES.items():
         model = dyn.Model("euclidean", isotropic=isotropic)

@@ -77,9 +77,9 @@ def survives(run: dyn.Trajectory) -> np.ndarray:
 
 
 def least_random_alignment(modes: int, draws: int = 20_000) -> float:
-    """Return the smallest alignment over modes, as a mean over random predictors with independent normal entries.
+    """Return the smallest alignment of a mode with a random predictor, averaged over random predictors.
 
-    modes: number of modes. draws: number of random predictors.
+    The random predictors have independent normal entries. modes: number of modes. draws: number of random predictors.
     """
     columns = np.random.default_rng(0).standard_normal((draws, modes, modes))
     alignment = np.abs(np.diagonal(columns, axis1=1, axis2=2)) / np.linalg.norm(columns, axis=1)

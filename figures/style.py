@@ -87,7 +87,8 @@ def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
 def legend(figure: Figure, **entries: dict) -> None:
     """Draw one legend below all panels.
 
-    entries: the properties of the line of each entry. The keyword is the label; underscores in it become spaces.
+    entries: one keyword argument for each line in the legend. The keyword is the label of the line, with underscores in
+    place of spaces; the value is a dictionary with the properties of the line.
     """
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]
@@ -95,7 +96,10 @@ def legend(figure: Figure, **entries: dict) -> None:
 
 
 def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
-    """Draw ``data`` in the common style, and write a .png and a .pdf file; equal data give identical files."""
+    """Call ``draw(data)`` in the common style, and write the figure as a .png and a .pdf file.
+
+    Equal data give identical files. stem: path of the files, without the suffix.
+    """
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):

@@ -44,7 +44,7 @@ class Panel(NamedTuple):
 
     @property
     def ends(self) -> np.ndarray:
-        """Final eigenvalues of the networks, in the order of STARTS (K, 2)."""
+        """Final eigenvalues of the two modes of each network, (K, 2), in the order of STARTS."""
         return np.array([network.modes[-1] for network in self.networks])
 
 

@@ -4,8 +4,8 @@ If the singular values of the encoder are the only dynamical variables of a mode
 y = 1/lambda - lambda, where lambda is the predictor eigenvalue of the mode. A small mode grows slowly,
 dlambda/dt ~ lambda^2. Its coordinate y is nearly 1/lambda, and 1/lambda is then a linear function of time, which an
 integrator follows accurately. Small modes need this accuracy: a relative error delta of a small lambda(0) is amplified
-to delta/lambda(0) by the time at which the mode has grown. An error dy of y corresponds to a relative error of lambda
-of the size dy/(1/lambda + lambda). The eigenvalue follows from the coordinate by lambda = (sqrt(y^2 + 4) - y)/2.
+to delta/lambda(0) by the time at which the mode has grown. If the coordinate y has an error dy, the relative error of
+lambda is dy/(1/lambda + lambda). The eigenvalue follows from the coordinate by lambda = (sqrt(y^2 + 4) - y)/2.
 
 In models with further dynamical variables (target branch, learned predictor, tracked correlation, weight matrices), the
 coordinates are the dynamical variables themselves.
@@ -88,8 +88,9 @@ class Reciprocal:
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
         """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.
 
-        The absolute tolerance of y determines the error of s. The relative tolerance of y is the smallest that rounding
-        errors and quadrature errors allow. noise: relative size of irregular quadrature errors in the computed dy/dt.
+        The result has the entries "rtol" and "atol", the relative and the absolute tolerance of y. The absolute
+        tolerance of y determines the error of s. The relative tolerance of y is the smallest that rounding errors and
+        quadrature errors allow. noise: relative size of irregular quadrature errors in the computed dy/dt.
         """
         return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
 
@@ -108,7 +109,7 @@ class Plain:
 
     @classmethod
     def of(cls, state: State, atol: float) -> "Plain":
-        """Return the coordinates for all states that have the dynamical variables, and the shapes, of ``state``."""
+        """Return the coordinates for states with the same dynamical variables, of the same shapes, as ``state``."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
@@ -145,7 +146,8 @@ class Plain:
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
         """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.
 
-        noise: relative size of irregular quadrature errors in the computed dy/dt.
+        The result has the entries "rtol" and "atol", the relative and the absolute tolerance of y. noise: relative size
+        of irregular quadrature errors in the computed dy/dt.
         """
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
@@ -174,8 +176,8 @@ def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> R
 
 
 def noise_of(rates: VectorField) -> float:
-    """Return the relative size of irregular errors in computed rates that are due to quadrature.
+    """Return the relative size of the irregular errors that quadrature causes in computed rates.
 
-    The error control of an integrator must tolerate these errors. The result is zero if there are no integrals.
+    The error control of an integrator must tolerate these errors. The result is zero if the closure has no integrals.
     """
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

@@ -30,10 +30,10 @@ STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with severa
 
 
 class Place(NamedTuple):
-    """State of an ensemble of B members at the present step of a run.
+    """Progress of a run of B ensemble members: their present state, and the steps at which members diverged.
 
-    state: values of the dynamical variables, (B, M). diverged: step at which each member diverged, (B,); inf for a
-    member that has not diverged.
+    state: present values of the dynamical variables, (B, M). diverged: step at which each member diverged, (B,); inf
+    for a member that has not diverged.
     """
 
     state: State
@@ -46,7 +46,7 @@ Carry = tuple[Place, Array]  # progress of an ensemble, and largest error of the
 class Passed(NamedTuple):
     """Result of a compiled call that advanced B ensemble members and recorded their states at R steps.
 
-    last: progress after the last step. states: states at the recorded steps, (B, R, M). error: largest relative
+    last: the ``Place`` after the last step. states: states at the recorded steps, (B, R, M). error: largest relative
     quadrature error of the rates, (B,); members of a group have the same value.
     """
 
@@ -96,7 +96,7 @@ def jax_descent(problem: DescentProblem) -> Descent:
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
-    """Return the observables of the states (..., T, M) at T recorded steps, with exactly s0 at step 0."""
+    """Return the observables of states (..., T, M) at T recorded steps; the eigenvalues at step 0 are exactly s0."""
     along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
     with np.errstate(over="ignore", invalid="ignore"):  # members that diverge would give warnings
         observed = observables(problem.model.structure, along_steps, states)
@@ -133,9 +133,9 @@ def _pass_part(
 ) -> tuple[Passed, int]:
     """Advance the ensemble members in ``part`` from the step ``first`` to the last step of ``chosen``.
 
-    level: accuracy of the first quadrature rules, from 0 to HIGHEST. Members whose rates have a quadrature error above
-    the tolerance are computed again with rules of the next higher level. The second result is the highest level that
-    was used.
+    The first returned value has the states at the steps in ``chosen``. The second returned value is the highest level
+    of quadrature rules that was used. level: accuracy of the first quadrature rules, from 0 to HIGHEST. Members whose
+    rates have a quadrature error above the tolerance are computed again with rules of the next higher level.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
@@ -163,9 +163,10 @@ def _compiled(
     alpha: float | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
-    """Return the compiled function of a loss: (place, parameters, learning rate, bounds, rules) -> Passed.
+    """Return a compiled function that iterates the descent map of one loss, for one group on each device.
 
-    alpha: exponent of the predictor for which the code is compiled. If alpha is None, the compiled function takes the
+    The function is (place, parameters, learning rate, bounds, rules) -> Passed; see ``_pass`` for ``bounds``. alpha:
+    exponent of the predictor for which the code is compiled. If alpha is None, the compiled function takes the
     exponents of the members from its argument ``parameters``.
     """
     group = partial(_pass, structure, TracedField(generated, structure, closure), alpha)

@@ -44,7 +44,7 @@ class Division:
     """Division of an ensemble into groups of members that are computed together.
 
     size: number of members of a group. devices: JAX devices, each of which computes one group at a time. order: indices
-    of all members, sorted such that ``size`` consecutive ones form a group. group_rules: function (indices of the
+    of all members, sorted such that ``size`` consecutive indices form a group. group_rules: function (indices of the
     members of a group, level) that returns the quadrature rules of the closure's integrals for this group. The level of
     accuracy is a number from 0 to HIGHEST. A group whose quadrature misses the tolerance at one level is computed again
     at the next level.
@@ -61,7 +61,7 @@ class Division:
         return [self.order[first : first + size] for first in range(0, len(self.order), size)]
 
     def padded(self, arrays: Tree, part: npt.NDArray[np.intp]) -> Tree:
-        """Return the rows of arrays that belong to the members in ``part``.
+        """Return, from each array in ``arrays``, the rows of the members in ``part``.
 
         The last row is repeated until the rows fill one group on every device. The arrays of all compiled calls then
         have the same shapes.
@@ -125,7 +125,7 @@ def _rough_paths(
     learning_rate: float | None,
     duration: float,
 ) -> tuple[State, Parameters]:
-    """Return states along trajectories of low accuracy, one state per row, and the parameters that belong to each row.
+    """Return states along trajectories of low accuracy, one state per row, and for each row the member's parameters.
 
     numbers: indices, in the ensemble, of the members whose trajectories are computed.
     """

@@ -138,7 +138,7 @@ def _solve_part(
     options: Options,
     part: npt.NDArray[np.intp],
 ) -> Solved:
-    """Integrate the flow of the ensemble members in ``part``.
+    """Integrate the flow of the ensemble members in ``part``; the solutions are in the order of ``part``.
 
     level: level of accuracy of the quadrature rules, from 0 to HIGHEST.
     """
@@ -260,16 +260,17 @@ def _spread(w: Array) -> Array:
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the solution of a group of members; a number that holds for the whole group is repeated for each member.
+    """Return the ``Solved`` of a group, composed of the integration, the observables and the error of its rates.
 
-    members: shape (G,), where G is the number of members.
+    A number that holds for the whole group is repeated for each member. members: shape (G,), where G is the number of
+    members.
     """
     solved = Solved(observed, solution.end, solution.finished, solution.diverged, error)
     return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the error of the least accurate member; the error of a member is its root mean square over the variables.
+    """Return the largest error over members; a member's error is the root mean square over the member's variables.
 
     errors: array (E, G) of the errors of E variables in G members.
     """

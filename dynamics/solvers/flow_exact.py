@@ -27,8 +27,9 @@ def exact_flow(problem: FlowProblem) -> Flow:
 
     The formula returns log(s(t)/s(0)), which stays finite if the predictor eigenvalue lambda = s^alpha underflows or
     overflows. The arguments of the formula are in extended precision, where the platform has it, in two cases: if terms
-    of the formula nearly cancel, or if the product alpha t may overflow. The initial eigenvalues and the parameters,
-    which do not depend on time, need less memory than the result (..., T, M).
+    of the formula nearly cancel, or if the product alpha t may overflow. The initial eigenvalues and the parameters are
+    converted to extended precision for all members at once. They do not depend on time, and therefore need less memory
+    than the result (..., T, M), which is computed in blocks.
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
@@ -65,7 +66,7 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
 
 
 def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time (B,) at which a mode of each member first diverges; inf for a member that does not diverge."""
+    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge."""
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
     times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)

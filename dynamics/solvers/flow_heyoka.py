@@ -265,7 +265,10 @@ class _Namespace:
 
 
 def _of_entries(name: str, a: Any) -> Any:
-    """Apply a function to each symbol of an array, or to a number. name: name of the function in NumPy and heyoka."""
+    """Return the function ``name`` of each symbol in the array ``a``, or of the number ``a``.
+
+    name: name of the function in NumPy and in heyoka.
+    """
     if np.ndim(a) == 0:
         return float(getattr(np, name)(a))
     return _symbols([getattr(_heyoka(), name)(entry) for entry in a])

@@ -211,7 +211,7 @@ class _Member:
 
 
 def most_evaluations(y: npt.NDArray[np.float64]) -> int:
-    """Return the largest number of evaluations of the rates in an integration of coordinates y (E,)."""
+    """Return the number of evaluations of the rates after which an integration of coordinates y (E,) is stopped."""
     return MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * y.size
 
 

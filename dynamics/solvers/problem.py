@@ -199,9 +199,9 @@ class DescentProblem(Problem):
 
 
 def because_of_extremes(problem: Problem) -> str:
-    """Return the end of a status which states the argument whose extreme value makes the rates overflow at the start.
+    """Return the words that end a status if rates overflow at the start: the cause of the overflow.
 
-    The result is empty if this argument is s0.
+    The cause is an argument or a parameter of the model with an extreme value. The result is empty if the cause is s0.
     """
     arguments = {name: getattr(problem, name, None) for name in ("s0", "times", "learning_rate")}
     arguments = {name: value for name, value in arguments.items() if value is not None}

@@ -50,7 +50,10 @@ class SteadyState:
         return bool(self.to_go < SMALL or self.speed <= self.noise * self.fastest)
 
     def note_decay(self, state: State, decay: float) -> float:
-        """Note that only weight decay changes the modes after ``state``; return the duration until they collapse."""
+        """Register that only weight decay changes the modes after ``state``; return the duration until they collapse.
+
+        decay: the weight decay rho.
+        """
         self.speed, self.to_go = decay, np.inf
         return float(np.log(2 * state.encoder.max() / self.floors.encoder) / decay)
 
@@ -90,7 +93,7 @@ class EqualModes:
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the nonzero singular values are equal within ``rtol``, and closer than before."""
+        """Return True if the nonzero singular values are equal within ``rtol``, and closer than in the last call."""
         if not self.applies:
             return False
         surviving = np.abs(state.encoder[state.encoder != 0])

@@ -17,10 +17,12 @@ from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
-    """Return the run of the descent map, with means and standard deviations over networks trained with finite batches.
+    """Predict the mean and the standard deviation of eigenvalues over networks trained with finite batches.
 
-    First the descent map is iterated; then the mean and the covariance of the networks' variables (moments or weights)
-    are iterated. The result ends at the last recorded step that both iterations have reached.
+    The observables of the result are means over networks. Its ``finite_batch`` has the standard deviations, and the
+    eigenvalues of the descent map, which has no effects of finite batches. First the descent map is iterated; then the
+    mean and the covariance of the networks' variables (moments or weights) are iterated. The result ends at the last
+    recorded step that both iterations have reached.
     """
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)

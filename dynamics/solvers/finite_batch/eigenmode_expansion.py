@@ -97,10 +97,11 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def lag(self) -> FloatArray:
-        """Share 1 - X^2/(C T) (M,) of the target's moment T that is due to inputs which the encoder ignores.
+        """Share (M,) of the target's moment T = V V^T that is due to inputs which the encoder ignores.
 
-        C, X and T are the diagonal entries of the moments C = W W^T, X = V W^T and T = V V^T, with the weights W of the
-        encoder and V of the target. The prediction leaves out the fluctuations of T, which grow with this share.
+        The share is 1 - X^2/(C T) with the diagonal entries of the moments C = W W^T, X = V W^T and T. W are the
+        weights of the encoder, and V those of the target. The prediction leaves out the fluctuations of T, which grow
+        with this share.
         """
         C, X, T = self.mean[:3]
         if X is None:
@@ -123,9 +124,9 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of each of the two ``Blocks`` in units of the moments' typical sizes (``scales``).
+        """Return the covariance of the moments, as two ``Blocks``, in units of their typical sizes (``scales``).
 
-        SMALLEST^2 is added to the diagonal entries, so that each moment has a variance above zero.
+        SMALLEST^2 is added to the diagonal entries of the covariance, so that each moment has a variance above zero.
         """
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
@@ -183,7 +184,7 @@ class EigenmodeExpansion(Expansion):
         """Return K standard normal draws, and a square root R of the covariance, for each of the two ``Blocks``.
 
         R times a draw is a fluctuation of the moments. The draws are transformed such that their matrix of second
-        moments, the mean over draws of the products of two numbers, is exactly the identity.
+        moments, the mean over draws of the products of two entries, is exactly the identity.
         """
         units, roots = [], []
         for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
@@ -208,7 +209,8 @@ def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
 
     after: changes of the functions from their values at the mean, in the K states, (K, ...). units: K draws of standard
     normal numbers. roots: square roots of the covariances of the moments. The moments of a state deviate from the mean
-    by ``roots`` times the draw of this state.
+    by ``roots`` times the draw of this state. The result has one matrix of derivatives, (functions, moments), for the
+    diagonal entries, and one for each pair of modes.
     """
     products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))

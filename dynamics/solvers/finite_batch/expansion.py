@@ -40,10 +40,10 @@ class Linearisation(NamedTuple):
     """Derivatives of a descent step with respect to the variables, and noise of a step, at one mean of the variables.
 
     The variables form blocks; variables of different blocks do not correlate. at: the mean of the variables. spread:
-    sum over all variables of their variances, in units of their squared sizes. jacobian: first derivatives of the map,
-    one matrix for each block. curved: change of the mean by the curvature of the map. added: change of the mean by the
-    noise. noise: covariance that the noise of a step adds, one matrix for each block. jumps: part of the first matrix
-    in ``noise`` that is due to large samples.
+    sum of the variances of all variables, each in units of the squared size of its variable. jacobian: first
+    derivatives of the map, one matrix for each block. curved: change of the mean by the curvature of the map. added:
+    change of the mean by the noise. noise: covariance that the noise of a step adds, one matrix for each block. jumps:
+    part of the first matrix in ``noise`` that is due to large samples.
     """
 
     at: FloatArray

@@ -48,13 +48,13 @@ class Blocks(NamedTuple):
 
 
 def of_state(state: State) -> Moments:
-    """Return the moments of a state of eigenmodes, as diagonals (M,), such as C = W W^T of encoder weights W."""
+    """Return the moments of a state of eigenmodes: the diagonals (M,) of C = W W^T and of the other ``Moments``."""
     w, v, predictor, tracked = state
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
 
 def eigenmodes(moments: Moments) -> State:
-    """Return the state of eigenmodes that has given moments, as diagonals (..., M); the target's moment T is ignored.
+    """Return the state of eigenmodes with these moments, diagonals (..., M); the target's moment T is ignored.
 
     The function is the inverse of ``of_state`` only if the moments C, X and T (see ``Moments``) obey T = X^2/C.
     """
@@ -66,8 +66,8 @@ def eigenmodes(moments: Moments) -> State:
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
     """Return a list of pairs (moment, symmetric), one for each moment whose fluctuations are propagated.
 
-    symmetric: True if the moment is a symmetric matrix. The list contains all moments of the model except T = V V^T of
-    the target weights V, whose fluctuations are left out.
+    moment: the array in ``moments``. symmetric: True if the moment is a symmetric matrix. The list contains all moments
+    of the model except T = V V^T of the target weights V, whose fluctuations are left out.
     """
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
     return [(matrix, same) for matrix, same in (*symmetric, (moments.tracked, True)) if matrix is not None]
@@ -126,12 +126,13 @@ def matrices(like: Moments, values: Blocks) -> Moments:
 
 
 def scales(mean: Moments) -> Blocks:
-    """Return a typical size of each entry of the moments, in units of which fluctuations of the entry are measured.
+    """Return a typical size of each entry of the moments; fluctuations of an entry are measured in units of its size.
 
-    The size of an entry (m, k) is the geometric mean of the sizes of the entries (m, m) and (k, k). For the correlation
-    C = W W^T, and for a tracked correlation, the size of an entry (m, m) is its mean over networks. For X = V W^T it is
-    the square root of the product of the mean entries (m, m) of C and T = V V^T. For a learned predictor it is the
-    absolute mean entry (m, m) plus the average of the absolute entries of all modes. Sizes of zero are replaced by 1.
+    mean: mean moments over networks, as diagonals (M,). The size of an entry (m, k) is the geometric mean of the sizes
+    of the entries (m, m) and (k, k). For the correlation C = W W^T, and for a tracked correlation, the size of an entry
+    (m, m) is its mean over networks. For X = V W^T it is the square root of the product of the mean entries (m, m) of C
+    and T = V V^T. For a learned predictor it is the absolute mean entry (m, m) plus the average of the absolute entries
+    of all modes. Sizes of zero are replaced by 1.
     """
     sizes = mean._replace(
         cross=None if mean.cross is None else np.sqrt(mean.correlation * mean.target),

@@ -36,13 +36,14 @@ class Batch(NamedTuple):
 class Sampled(NamedTuple):
     """Estimates, from samples, of one training step of networks whose ``Moments`` are drawn around a mean.
 
-    odd: half the difference between the moments after a step from the moments mean + draw and after a step from
-    mean - draw, for each of K draws, (K, ...). odd_noise: the same half difference for the change of the mean moments
-    by the noise of a batch. curved: change of the mean moments after a step due to the draws, because the step and its
-    noise are nonlinear functions of the moments; diagonals (M,). added: change of the mean moments by the noise of a
-    batch, and by target weights that lag behind the encoder. noise: covariance over batches of the moments after a
-    step. jumps: part of the diagonal block of ``noise`` that is due to large samples. A sample is large if it alone
-    moves an eigenvalue by more than the standard deviation of this eigenvalue.
+    odd: (a - b)/(2 share) for each of K draws, (K, ...). Here a and b are the moments after one step: a after a step
+    from the moments mean + share * draw, and b after a step from mean - share * draw. odd_noise: the same quotient, in
+    which a and b are the changes of the mean moments by the noise of a batch. curved: change of the mean moments after
+    a step due to the draws, because the step and its noise are nonlinear functions of the moments; diagonals (M,).
+    added: change of the mean moments by the noise of a batch, and by target weights that lag behind the encoder. noise:
+    covariance over batches of the moments after a step. jumps: part of the diagonal block of ``noise`` that is due to
+    large samples. A sample is large if it alone moves an eigenvalue by more than the standard deviation of this
+    eigenvalue.
     """
 
     odd: Blocks
@@ -143,7 +144,7 @@ def _moments_after(
 
 
 def _forces(slopes: Gradients, views: Sequence[Array]) -> Forces:
-    """Return the mean negative gradients with respect to encoder (M, D) and learned predictor (M, M)."""
+    """Return negative gradients, averaged over samples, for the encoder (M, D) and a learned predictor (M, M)."""
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     on_encoder = sum(g.mT @ x for g, x in pairs) / len(slopes.view1)
     return Forces(on_encoder, None if slopes.predictor is None else slopes.predictor.mean(axis=0))
@@ -211,10 +212,11 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return, for each sample, the term whose mean over a batch changes the ``Moments``, and its part eta^2/B v v^T.
+    """Return two terms for each sample: its contribution to the change of the ``Moments``, and eta^2/B v v^T.
 
-    v is the negative gradient of the loss of the sample with respect to the encoder weights, and B the batch size. The
-    part eta^2/B v v^T is the change of C = W W^T that is of second order in v. after: weights after the step.
+    The mean of the contributions over a batch is the change of the moments by this batch. v is the negative gradient of
+    the loss of the sample with respect to the encoder weights, and B the batch size. The term eta^2/B v v^T is the part
+    of the contribution to C = W W^T that is of second order in v. after: weights after the step.
     """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)

@@ -30,9 +30,10 @@ class NetworkState(NamedTuple):
 class Neighbours(NamedTuple):
     """States of networks whose ``Moments`` are at, or near, the mean over networks.
 
-    plus, minus: states with the moments mean + draw and mean - draw, for each of K random draws, (K, ...). lagging:
-    state with the mean moments. modes: state that equals ``lagging`` except for the target weights of inputs that the
-    encoder ignores; these weights are zero, as if the target did not lag behind the encoder.
+    plus, minus: states with the moments mean + share * draw and mean - share * draw, (K, ...), for each of K random
+    draws; ``share`` is the argument of ``neighbours``. lagging: state with the mean moments. modes: state that equals
+    ``lagging`` except for the target weights of inputs that the encoder ignores; these weights are zero, as if the
+    target did not lag behind the encoder.
     """
 
     plus: NetworkState

@@ -125,7 +125,7 @@ class WeightExpansion(Expansion):
         return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
 
     def _part(self, number: int) -> FloatArray:
-        """Return the covariance (MN, MN) of the weights of one network part: 0 for the encoder, 1 for the target."""
+        """Return the covariance (MN, MN) of encoder weights (``number`` 0) or of target weights (``number`` 1)."""
         entries = slice(number * self.size, (number + 1) * self.size)
         return np.asarray(self.covariance.variables[entries, entries], float)
 
