@@ -214,7 +214,7 @@ def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
 def _counts(data: dict[Key, Curve]) -> str:
     """Format a table with the numbers of networks that collapse and of networks that diverge.
 
-    Each row counts the networks that have one target, and that are either with or without batch norm.
+    There is one row for each combination of target branch (shared, or EMA) and batch norm (with, or without).
     """
     rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
     for column in COLUMNS[1:]:

@@ -51,9 +51,9 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 
 
 def draw(data: Data) -> Figure:
-    """Draw a row for each loss: a panel for each of the initial weights, and a panel with all runs.
+    """Draw a row for each loss: a panel for each initialization, and a last panel with all runs.
 
-    The axes of the panel with all runs are the two eigenvalues.
+    The last panel shows the runs in the plane of the two eigenvalues.
     """
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data.pairs), len(COLORS) + 1)

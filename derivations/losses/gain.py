@@ -1,4 +1,4 @@
-"""Read the gain of a loss: a function h(lambda) of the eigenvalues lambda of the predictor W_P.
+"""Read the expression of a gain, a function h(lambda) of the eigenvalues lambda of the predictor W_P.
 
 As the prediction is p = W_P z1, the gradient of a loss with respect to the representation z1 has the factor W_P. In a
 loss with a gain, the factor h(W_P) replaces this factor.

@@ -194,7 +194,8 @@ class SimultaneousArrival(DesignTarget):
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return a gain under which modes grow fast up to the largest initial eigenvalue, and slowly above it.
 
-        Under this gain, small modes become nearly as large as the largest mode before all modes arrive together.
+        Under this gain, small modes first become nearly as large as the largest mode. Then all modes reach their final
+        eigenvalue at nearly the same time.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs

@@ -147,7 +147,7 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
     """Return the fixed points of independent modes, at which each mode has collapsed or is at a root of r = rho.
 
     r is the rate of a mode, and rho the weight decay. modes: number of modes. eta: learning rate of a model with an EMA
-    target or tracking, whose flow depends on eta; None for other models.
+    target or with a predictor of a tracked correlation, because its flow depends on eta; None for other models.
     """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":

@@ -120,11 +120,11 @@ class WeightField(VectorField):
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
-        """Return the state with other weights in the ensemble members whose encoder no force acts on.
+        """Replace the weights of ensemble members on whose encoder no force acts; return the state.
 
-        The integrals of the expectations cannot be evaluated at the weights of these members, but they can at the
-        weights of the returned state. moved: mask (..., 1, 1), True for the ensemble members on which a force acts;
-        their weights stay unchanged.
+        The rates of these members are zero and need no integrals, but the integrals are computed for all members, and
+        they overflow at the weights of these members. They can be computed at the weights that are put in place.
+        moved: mask (..., 1, 1), True for the members on which a force acts; the weights of these stay unchanged.
         """
         if moved.all():
             return state
