@@ -19,8 +19,10 @@ def times_exp(a: npt.NDArray[np.float64], x: npt.NDArray[Any]) -> npt.NDArray[np
 
     If x is in extended precision, the result is accurate to the rounding of float64.
     """
-    rounded = x.astype(float)
+    rounded = np.asarray(x, float)
     root = np.exp(rounded / 2)
+    if x.dtype == np.float64:
+        return a * root * root
     with np.errstate(invalid="ignore"):
         rest = np.where(np.isfinite(rounded), x - rounded, 0).astype(float)
     return a * root * root * (1 + rest)
@@ -38,12 +40,16 @@ def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau
         size = np.abs(exponent)
         weight = np.where(size > 1, -np.expm1(-size) / np.abs(b), tau * _exprel(-size))
         first, second = np.minimum(exponent, 0), np.log(np.abs(c) * weight) - log_x0
-        gap = -np.abs(first - second)
-        total = np.maximum(first, second) + np.log1p(np.exp(gap))
+        gap, total = np.asarray(first - second), np.asarray(np.maximum(first, second))
+        for function in (np.abs, np.negative, np.exp, np.log1p):  # in place, because the arrays may be large
+            function(gap, out=gap)
+        total += gap
         if (sign < 0).any():  # terms of opposite sign
             opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
             total = np.where(sign < 0, opposite, total)
-        return np.where(tau == 0, 0, np.maximum(exponent, 0) + total)
+        total = np.asarray(total + np.maximum(exponent, 0))
+        np.copyto(total, 0, where=tau == 0)
+        return total
 
 
 def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -102,7 +108,7 @@ def lambert_growth(
         close = negative & (c > CLOSE_TO_BRANCH)
         if close.any():
             y[close] = _at_branch(*(np.broadcast_to(a, c.shape)[close] for a in (ratio, tau)))
-        growth = np.log((ratio / y).astype(float))
+        growth = np.log(ratio.astype(float) / y)
         far = ~((ratio > SMALL) & (ratio < LARGE))
         if far.any():
             np.copyto(growth, _far_growth(ratio, log_lam0, level, tau, y), where=far)

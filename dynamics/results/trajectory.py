@@ -133,6 +133,8 @@ class Trajectory(Value):
         """
         for name in QUANTITIES:
             values = getattr(self, name)
+            if np.isfinite(values.sum()):  # a tenth of the time of the complete test
+                continue
             wrong = ~np.isfinite(values).all(axis=-1) & (self.t < np.asarray(self.blow_up_time)[..., None])
             if wrong.any():
                 first = self.t[wrong.reshape(-1, len(self.t)).any(axis=0)].min()
