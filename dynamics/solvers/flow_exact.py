@@ -37,9 +37,9 @@ def exact_flow(problem: FlowProblem) -> Flow:
     number = np.longdouble if solution.cancels or _long(p.alpha, problem.times) else np.float64
     numbers = (p.alpha, *p.of_expectations, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
-    alpha, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
+    exponent, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
+    alpha = float(exponent) if np.ndim(exponent) == 0 else exponent  # a Python number leaves float64 arrays as they are
     start = s0.reshape(-1, modes)
-    alpha = float(alpha) if np.ndim(alpha) == 0 else alpha  # a float64, which leaves float64 arrays as they are
     with np.errstate(all="ignore"):
         lam0 = eigenvalues.predictor(start.astype(number), alpha, 0)
         log_lam0 = alpha * np.log(start.astype(number))
