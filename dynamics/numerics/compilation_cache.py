@@ -10,11 +10,13 @@ this variable names the folder that is used in place of the user's cache folder.
 import hashlib
 import os
 import platform
+import stat
 from functools import lru_cache
 from pathlib import Path
 
 VARIABLE = "SSL_DYNAMICS_CACHE"
 OFF = "off"
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 SHORTEST = 0.2  # time of compilation in seconds from which a program is kept
 
 
@@ -36,11 +38,11 @@ def folder() -> Path | None:
 def use() -> None:
     """Let JAX keep compiled programs in ``folder()``.
 
-    JAX's settings stay unchanged if the folder is None or cannot be created, and if the caller has set JAX's own cache
+    JAX's settings stay unchanged if the folder is None or cannot be created, if other users own it or may write to it,
+    and if the caller has set JAX's own cache
     folder or disabled JAX's cache. Only the first call has an effect.
     """
     import jax
-    from jax.experimental.compilation_cache import compilation_cache
 
     path = folder()
     settings = jax.config.values
@@ -48,11 +50,13 @@ def use() -> None:
         return
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = path.stat()
     except OSError:  # no home folder, or one that is read-only
         return
+    if status.st_uid != os.getuid() or status.st_mode & WRITABLE_BY_OTHERS:
+        return  # JAX runs what is in the folder
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
-    compilation_cache.reset_cache()  # JAX may have noted that there is no cache, when it compiled something before
 
 
 def _processor() -> str:

@@ -52,9 +52,9 @@ def blocked(rule: Rule, size: int) -> BlockedRule:
 
     The last blocks are filled up with copies of the last node that have weight zero.
     """
-    count = capacity = -(-len(rule.x) // size)
-    while (rounded := GROWTH ** int(np.ceil(np.log(capacity) / np.log(GROWTH) - 1e-9))) != capacity:
-        capacity = rounded
+    count, capacity = -(-len(rule.x) // size), 1
+    while capacity < count:
+        capacity *= GROWTH
     more = capacity * size - len(rule.x)
     nodes = (np.pad(a, (0, more), mode="edge").reshape(capacity, size) for a in (rule.x, rule.y))
     weights = (np.pad(a, ((0, 0), (0, more))) for a in (rule.weights, rule.edges))

@@ -46,8 +46,8 @@ class Division:
     size: number of members of a group. devices: JAX devices, each of which computes one group at a time. order: indices
     of all members, sorted such that ``size`` consecutive indices form a group. group_rules: function (indices of the
     members of a group, level) that returns the quadrature rules of the closure's integrals for this group. The level of
-    accuracy is a number from 0 to HIGHEST. A group whose quadrature misses the tolerance at one level is computed again
-    at the next level.
+    accuracy is a number from 0 to HIGHEST. Members whose quadrature misses the tolerance at one level are computed
+    again at the next level.
     """
 
     size: int

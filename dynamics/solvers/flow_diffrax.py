@@ -27,6 +27,7 @@ from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
+from dynamics.solvers.steady_state import EQUAL, keeps_equal_modes, spread
 from dynamics.solvers.stepping import Integrated, integrate
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import (
@@ -43,7 +44,6 @@ from dynamics.vector_field.traced_field import Rules, TracedField
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
-EQUAL = 0.1  # relative spread of singular values, divided by ``rtol``, below which all modes count as equal
 CHECKED = 16  # largest number of output times at which the error of the rates is estimated
 MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which members are integrated alone
 
@@ -224,10 +224,10 @@ def _group(
 
     def equal_modes(before: Array, after: Array) -> Array:
         """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
-        if not forces.settles:
+        if not keeps_equal_modes(forces.conserves, structure):
             return jnp.asarray(False)
         earlier, later = (
-            jax.vmap(lambda y, p: _spread(coordinate(own(p)).backward(y).encoder), in_axes=-1)(y, columns)
+            jax.vmap(lambda y, p: spread(coordinate(own(p)).backward(y).encoder), in_axes=-1)(y, columns)
             for y in (before, after)
         )
         return jnp.all((later < jnp.minimum(EQUAL * options.rtol, earlier)) & (parameters.rho[:, 0] == 0))
@@ -251,12 +251,6 @@ def _group(
         lambda w: forces.error(w, own(parameters), rules), each(lambda a: jnp.moveaxis(a[:, checked], 1, 0), states)
     )
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
-
-
-def _spread(w: Array) -> Array:
-    """Return the relative difference between the largest and the smallest nonzero singular value. w: (M,)."""
-    w = jnp.abs(w)
-    return 1 - jnp.min(jnp.where(w > 0, w, jnp.inf)) / jnp.max(w)
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:

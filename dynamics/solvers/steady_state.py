@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.model.parameters import Structure
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State, each
 
 SMALL = 1e-6  # relative distance from the steady state below which a flow has converged
 COLLAPSED = 1e-6  # fraction of the largest initial value below which a shrinking variable has converged to zero
 PROBE = SMALL  # relative size of the step over which dx/dt is measured; so small a step crosses no fixed point
+EQUAL = 0.1  # relative spread of singular values, divided by ``rtol``, below which all modes count as equal
 ROUNDING = 1e-13  # rounding error of |x|, relative to the largest |x| so far
 
 
@@ -83,22 +85,40 @@ class EqualModes:
 
     Equal modes stay equal by symmetry. Without weight decay, the conserved sum then fixes their common value, so that
     the rates are zero. Therefore only the weight decay rho changes equal modes: from a time t1 at which the modes are
-    equal to within ``rtol``, the flow is s(t) = s(t1) e^(-2 rho (t - t1)).
+    equal to within EQUAL times ``rtol``, the flow is s(t) = s(t1) e^(-2 rho (t - t1)).
     """
 
     def __init__(self, field: VectorField, rtol: float):
-        conserved = field.model.generated.conserved is not None
-        alone = field.axes == 1 and field.structure.predictor != "learned" and not field.structure.separate_target
-        self.applies = conserved and alone and not field.structure.tracked
+        conserves = field.model.generated.conserved is not None
+        self.applies = field.axes == 1 and keeps_equal_modes(conserves, field.structure)
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the nonzero singular values are equal within ``rtol``, and closer than in the last call."""
+        """Return True if the nonzero singular values have become equal, and are closer than in the last call."""
         if not self.applies:
             return False
-        surviving = np.abs(state.encoder[state.encoder != 0])
-        before, self.spread = self.spread, float(np.ptp(surviving) / surviving.max()) if surviving.size else np.inf
-        return self.spread < min(self.rtol, before)
+        before, self.spread = self.spread, float(spread(state.encoder))
+        return self.spread < min(EQUAL * self.rtol, before)
+
+
+def keeps_equal_modes(conserves: bool, structure: Structure) -> bool:
+    """Return True if equal modes stay equal and only weight decay changes them (see ``EqualModes``).
+
+    conserves: True if the flow without weight decay conserves a sum over all modes. structure: components of the model.
+    """
+    alone = structure.predictor != "learned" and not structure.separate_target and not structure.tracked
+    return conserves and alone
+
+
+def spread(w: Any) -> Any:
+    """Return the relative difference between the largest and the smallest nonzero |w|; inf if all w are zero.
+
+    w: singular values (M,) of the encoder, in NumPy or JAX.
+    """
+    xp = w.__array_namespace__()
+    w = xp.abs(w)
+    largest, smallest = xp.max(w), xp.min(xp.where(w > 0, w, xp.inf))
+    return xp.where(largest > 0, (largest - smallest) / xp.where(largest > 0, largest, 1.0), xp.inf)
 
 
 def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:

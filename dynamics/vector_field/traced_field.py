@@ -27,8 +27,6 @@ class TracedField:
         self.expectations = list(expectations_of(derived, structure).values())
         self.integrals = [e.integrals for e in self.expectations if not e.under(closure)]
         self.conserves = derived.conserved is not None
-        alone = structure.predictor != "learned" and not structure.separate_target and not structure.tracked
-        self.settles = self.conserves and alone  # without weight decay, equal modes stay constant
 
     def __call__(self, state: State, parameters: Parameters, rules: Rules) -> Rates:
         """Return the rates (..., M) of the modes in a state, and the force on a learned predictor."""

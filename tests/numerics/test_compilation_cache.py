@@ -55,6 +55,13 @@ def test_the_choice_of_the_caller_is_left_alone(environment, expected, tmp_path)
     assert run(**{"XDG_CACHE_HOME": str(tmp_path)} | environment)[1] == expected
 
 
+def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
+    """JAX would run what they put there."""
+    _, folder = run(SSL_DYNAMICS_CACHE=str(tmp_path))
+    os.chmod(folder, 0o777)
+    assert run(SSL_DYNAMICS_CACHE=str(tmp_path)) == (0, "None")
+
+
 def test_programs_lie_in_the_users_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("SSL_DYNAMICS_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
