@@ -80,7 +80,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
     If the user interrupts the integration, the observables of members that were not integrated are NaN.
     """
     structure, times, field = problem.model.structure, problem.times, problem.field
-    members, parameters = as_rows(problem.start, problem.model.parameters)
+    members, parameters = as_rows(problem.start, field.parameters)
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
     many, modes = members.encoder.shape
