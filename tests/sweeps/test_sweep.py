@@ -68,7 +68,7 @@ def test_a_sweep_equals_one_call_of_solve(method, tmp_path):
 
 
 def test_all_blocks_use_the_method_of_the_whole_grid(tmp_path, monkeypatch):
-    """The one that a call for the whole grid takes: blocks without decay have a formula, small ones are not compiled."""
+    """Blocks without weight decay have an exact solution, and small grids are not compiled."""
     used, solve = [], block.CALLS["solve"]
 
     @functools.wraps(solve)
