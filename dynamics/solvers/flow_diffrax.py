@@ -35,7 +35,7 @@ from dynamics.vector_field.eigenmode_state import (
     compiled_exponent,
     completed,
     independent,
-    observables,
+    independent_observables,
     velocity,
 )
 from dynamics.vector_field.state import Observables, State, each
@@ -244,7 +244,7 @@ def _group(
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
     along_times = own(jax.tree.map(lambda row: row[:, None], parameters))
-    observed = independent(structure, observables(structure, along_times, states))
+    observed = independent_observables(structure, along_times, states)
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
     checked = np.unique(np.linspace(0, len(options.times) - 1, CHECKED).astype(int))
     error = jax.lax.map(

@@ -33,7 +33,7 @@ from dynamics.vector_field.eigenmode_state import (
     compiled_exponent,
     completed,
     independent,
-    observables,
+    independent_observables,
     predictor,
     velocity,
 )
@@ -110,8 +110,7 @@ def _integrate(
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     scales = _scales(members)
     values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), scales])
-    grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
-    recorded = slice(-len(times), None) if np.array_equal(grid[-len(times) :], times) else back[1:]
+    grid, recorded = _grid(times)
     lanes = 1 if many == 1 else LANES
     model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
     key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
@@ -136,8 +135,8 @@ def _integrate(
     def run(part: slice) -> None:
         states = _backward(members, scales[part], variables(part))
         left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
-        along_times = parameters.map(lambda a: a[part, None])
-        pieces = independent(field.structure, observables(field.structure, along_times, states))
+        along_times = parameters.map(lambda a: a[part, None]) if field.structure.tracked else parameters
+        pieces = independent_observables(field.structure, along_times, states)
         each(lambda whole, piece: whole.__setitem__(part, piece), observed, pieces)
 
     done = 0
@@ -154,6 +153,14 @@ def _integrate(
         except KeyboardInterrupt:
             pass
     return done
+
+
+def _grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], slice | npt.NDArray[np.intp]]:
+    """Return the different times of a grid that starts at 0, and the index of ``times`` (T,) in this grid."""
+    if times[0] == 0 and (times[1:] > times[:-1]).all():
+        return times, slice(None)
+    grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
+    return grid, back[1:]
 
 
 # --- integrated variables -------------------------------------------------------------------------------------------
