@@ -53,7 +53,7 @@ def measure() -> Row:
         entries,
         verdict,
         met,
-        limit='Our method "heyoka" also integrates with heyoka, but it integrates singular values instead of eigenvalues, '
+        limit='Our method "heyoka" also integrates with heyoka, but it integrates singular values, not eigenvalues, '
         "passes the parameters of the model at run time, and keeps the relative error of every mode small. In addition "
         "`dyn.solve` checks its arguments and builds a result in Python. A prepared solver spends about 0.15 ms on "
         "this, in some hundred calls of NumPy, independent of the length of the integration.",
