@@ -220,7 +220,7 @@ def _group(
         return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
 
     def room(y: Array) -> Array:
-        return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
+        return jnp.min(jax.vmap(lambda y, most, p: coordinate(own(p)).room(y, most), in_axes=-1)(y, limits, columns))
 
     def equal_modes(before: Array, after: Array) -> Array:
         """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
@@ -234,6 +234,7 @@ def _group(
 
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
+    limits = jax.vmap(lambda y, p: coordinate(own(p)).limit(y), in_axes=-1)(y0, columns)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
     controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
