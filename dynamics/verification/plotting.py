@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dynamics.results.plotting import EIGENVALUES, STEP, axes_of, mark_unreliable, mode_colors, set_logarithmic
+from dynamics.presentation.plotting import EIGENVALUES, STEP, axes_of, mode_colors, set_logarithmic
+from dynamics.results.plotting import mark_unreliable
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
