@@ -201,6 +201,7 @@ def has_mode_legend(ax: Axes) -> bool:
 def _in_grey(handle: Any) -> Any:
     """Return a line or patch for the legend, like ``handle``, but grey if ``handle`` has the colour of mode 1."""
     first = mode_colors(1)[0, :3]
+    handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, Line2D):
         proxy = Line2D([], [])
         proxy.update_from(handle)

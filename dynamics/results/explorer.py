@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from matplotlib.colors import to_hex
 
 from dynamics import errors
-from dynamics.presentation.plotting import STEP, mode_colors
-from dynamics.results.plotting import EIGENVALUES, FEW, QUANTILES, label_of_trajectory, quantiles_of, title_of
+from dynamics.presentation.plotting import EIGENVALUES, STEP, mode_colors
+from dynamics.results.plotting import FEW, QUANTILES, label_of_trajectory, quantiles_of, title_of
 
 TIME = "time t = learning rate × step"
 MOST_TIMES = 1000  # largest number of times of a line, at equal distances; a notebook keeps all numbers that are drawn

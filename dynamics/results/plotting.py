@@ -33,7 +33,7 @@ BANDS = {"25–75 % of members": (1, 3, 0.3), "5–95 % of members": (0, 4, 0.15
 LONGEST_MODEL = 60  # characters of a model in a legend
 MEMBERS: dict[str, Any] = {"linewidths": 0.4, "alpha": 0.5, "zorder": 1.7}  # thin lines of single members
 DEVIATIONS = "± 2 standard deviations"
-KINDS = {"flow": "theory: flow", "descent": "theory: descent map", "network": "network"}
+NAMES = {"flow": "theory: flow", "descent": "theory: descent map", "network": "network"}
 
 
 def plot_trajectory(
@@ -93,7 +93,7 @@ def title_of(model: Any) -> str:
 
 def label_of_trajectory(trajectory: Any, title: str = "") -> str:
     """Return the name of a trajectory in a legend; it includes the model if the title of the plot states another."""
-    parts = [KINDS[trajectory.kind]]
+    parts = [NAMES[trajectory.kind]]
     if trajectory.settings.get("closure") == "mean_field":
         parts.append("mean field")
     count = len(trajectory.members())
