@@ -14,6 +14,7 @@ ROWS = (
     "trajectory",
     "ensemble",
     "exact_ensemble",
+    "matrices",
     "exact_solutions",
     "simulation",
     "training",

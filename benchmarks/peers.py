@@ -135,10 +135,26 @@ def heyoka_by_hand(spectra: Array, batch: int, threads: int, tol: float = 1e-10)
 
 
 def torch_training(
-    loss: str, W0: Array, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"
+    loss: str,
+    W0: Array,
+    steps: int,
+    learning_rate: float,
+    batch: int,
+    seed: int = 0,
+    device: str = "cpu",
+    inputs: Array | None = None,
 ) -> Callable[[], Array]:
-    """Return a function () -> s (steps + 1, M) that trains the linear network in PyTorch; s: eigenvalues of W W^T."""
+    """Return a function () -> s (steps + 1, M) that trains the linear network in PyTorch; s: eigenvalues of W W^T.
+
+    inputs: covariance Sigma_x (N, N) of the inputs, so that s are the eigenvalues of W Sigma_x W^T; None for white
+    inputs.
+    """
     import torch
+
+    root = None if inputs is None else torch.tensor(np.linalg.cholesky(inputs), dtype=torch.float32, device=device)
+
+    def seen(W):
+        return W if root is None else W @ root
 
     def loss_of(p, z2):
         if loss == "euclidean":
@@ -154,15 +170,16 @@ def torch_training(
         W = torch.tensor(W0, dtype=torch.float32, device=device, requires_grad=True)
         weights = [W.detach().clone()]
         for _ in range(steps):
-            x1 = normal()
+            x1 = normal() if root is None else normal() @ root.T
             x2 = x1 + 0.1 * normal()
             z1, z2 = x1 @ W.T, x2 @ W.T
-            predictor = (W @ W.T).detach()
+            predictor = (seen(W) @ seen(W).T).detach()
             value = loss_of(z1 @ predictor.T, z2.detach())
             (slope,) = torch.autograd.grad(value, W)
             with torch.no_grad():
                 W -= learning_rate * slope
             weights.append(W.detach().clone())
+        weights = [seen(W) for W in weights]
         return np.linalg.svd(torch.stack(weights).cpu().numpy().astype(float), compute_uv=False)[:, ::-1] ** 2
 
     return run
