@@ -15,6 +15,7 @@ ROWS = (
     "ensemble",
     "exact_ensemble",
     "matrices",
+    "sweeps",
     "exact_solutions",
     "simulation",
     "training",
