@@ -4,7 +4,7 @@ import itertools
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -32,7 +32,6 @@ EVERY = 5  # the error is computed at one of so many points of the peer
 OVERHEAD, SPEEDUP = 0.2, 1.8  # goals
 
 Array = npt.NDArray[np.float64]
-Solution = Callable[..., Array]
 
 
 def measure() -> list[Row]:
@@ -71,8 +70,8 @@ def _row(closure: str, pools: list[Executor], folder: Path) -> Row:
         f"{by_hand[0].seconds / single.seconds:.2g} times as fast as SciPy on one core, "
         f"{by_hand[1].seconds / double.seconds:.2g} times on two",
         overhead <= OVERHEAD and speedup >= SPEEDUP,
-        limit="A worker sends each block through a pipe to the process that compresses and writes it, which has no core "
-        "of its own on a machine with 2 cores.",
+        limit="A worker sends each block through a pipe to the process that compresses and writes it. On a machine with "
+        "2 cores, this process has no core of its own.",
     )
 
 
