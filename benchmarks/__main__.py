@@ -19,6 +19,7 @@ ROWS = (
     "exact_solutions",
     "simulation",
     "training",
+    "deep_training",
     "closure",
     "size",
     "start",
