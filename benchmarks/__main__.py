@@ -14,6 +14,7 @@ ROWS = (
     "trajectory",
     "ensemble",
     "exact_ensemble",
+    "roofline",
     "matrices",
     "sweeps",
     "exact_solutions",
