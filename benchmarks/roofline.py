@@ -13,6 +13,7 @@ from benchmarks.setting import SIGMA2
 from benchmarks.sweeps import pinned_processes
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.compiled_quadrature import blocked
+from dynamics.numerics.compiler import compiled
 from dynamics.solvers.ensembles import BLOCK
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
@@ -89,10 +90,10 @@ def times() -> tuple[dict[str, float], float, float, int]:
     nodes = len(rule.x)
     with jax.enable_x64(True):
         speed = machine_speed()
-        compiled, found = _fastest(compiled_rates(model, s, rule))
+        in_jax, found = _fastest(compiled_rates(model, s, rule))
     plain, expected = _fastest(lambda: field.of_eigenvalues(s))
     agree("compiled rates", float(np.abs(np.asarray(found) - expected).max()), 1e-12)
-    return speed, compiled / s.size / nodes, plain / s.size / nodes, nodes
+    return speed, in_jax / s.size / nodes, plain / s.size / nodes, nodes
 
 
 def compiled_rates(model: dyn.Model, s: np.ndarray, rule: Any) -> Callable[[], Any]:
@@ -102,7 +103,8 @@ def compiled_rates(model: dyn.Model, s: np.ndarray, rule: Any) -> Callable[[], A
     forces = TracedField(model.generated, model.structure, "gaussian")
     parameters = Parameters(sigma2=np.array([SIGMA2]), sigma1=np.array([0.0]), epsilon=np.array([0.0]))
     rules = [[blocked(rule, BLOCK["cpu"])]]
-    run = jax.jit(jax.vmap(lambda w, rules: forces(State(w), parameters, rules).rates, in_axes=(0, None)))
+    each = jax.vmap(lambda w, rules: forces(State(w), parameters, rules).rates, in_axes=(0, None))
+    run = compiled(each, "cpu")
     start = jax.device_put(np.sqrt(s))
     return lambda: run(start, rules).block_until_ready()
 
@@ -134,7 +136,7 @@ def _seconds_of(operation: Callable[[Any, Any], Any]) -> float:
                 parts = [operation(part, 0.3 + 0.1 * number) for number, part in enumerate(parts)]
             return sum(parts) / CHAINS
 
-        run = jax.jit(lambda x: jax.lax.fori_loop(0, TURNS, turn, x))
+        run = compiled(lambda x: jax.lax.fori_loop(0, TURNS, turn, x), "cpu")
         x = jax.device_put(np.linspace(0.5, 1.0, ELEMENTS))
         return _fastest(lambda: run(x).block_until_ready())[0]
 
@@ -146,7 +148,7 @@ def _streaming() -> float:
     """Return the seconds in which one byte of an array larger than the cache is read or written."""
     import jax
 
-    run = jax.jit(lambda x: x + 1)
+    run = compiled(lambda x: x + 1, "cpu")
     x = jax.device_put(np.zeros(STREAMED))
     return _fastest(lambda: run(x).block_until_ready())[0] / (2 * FLOAT * STREAMED)
 
