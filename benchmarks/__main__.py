@@ -24,6 +24,7 @@ ROWS = (
     "closure",
     "size",
     "start",
+    "install",
 )
 
 

@@ -9,6 +9,7 @@ import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
 from benchmarks.row import Measurement, Row, agree
+from dynamics.numerics.compiler import compiled
 
 MANY, MODES, SIGMA2 = 1_000, 5, 0.1
 TIMES = np.linspace(0.0, 50.0, 60)
@@ -102,11 +103,10 @@ def diffrax_by_hand() -> Callable[[Array], Array]:
             stepsize_controller=diffrax.PIDController(rtol=PEER_RTOL, atol=1e-9),
         ).ys
 
-    with jax.enable_x64(True):
-        compiled = jax.jit(jax.vmap(solve))
+    integrate = compiled(jax.vmap(solve), "cpu")
 
     def run(s0: Array) -> Array:
         with jax.enable_x64(True):
-            return np.asarray(compiled(jnp.asarray(s0)))
+            return np.asarray(integrate(jnp.asarray(s0)))
 
     return run

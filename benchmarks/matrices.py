@@ -9,6 +9,7 @@ import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
 from benchmarks.row import Measurement, Row, agree
+from dynamics.numerics.compiler import compiled
 
 M, N, SIGMA2 = 10, 20, 0.1
 LEARNING_RATE, STEPS, BATCH = 0.1, 1_500, 50_000
@@ -119,11 +120,10 @@ def diffrax_by_hand(covariance: Array) -> Callable[[Array], Array]:
             stepsize_controller=diffrax.PIDController(rtol=PEER_RTOL, atol=1e-9),
         ).ys
 
-    with jax.enable_x64(True):
-        compiled = jax.jit(solve)
+    integrate = compiled(solve, "cpu")
 
     def run(W0: Array) -> Array:
         with jax.enable_x64(True):
-            return np.asarray(compiled(jnp.asarray(W0)))
+            return np.asarray(integrate(jnp.asarray(W0)))
 
     return run

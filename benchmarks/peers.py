@@ -1,5 +1,7 @@
 """Solve the tasks of the benchmarks with other libraries, each with the best settings found.
 
+Functions of JAX are compiled with the same options of XLA as those of this project.
+
 The system is the flow of the cosine loss in mean field with alpha = 1 and no noise,
 ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5), where P_k is the sum of s_m^k over modes.
 """
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import scipy.integrate
 
 from benchmarks.setting import END, TIMES
+from dynamics.numerics.compiler import compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -58,12 +61,11 @@ def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable
             max_steps=4096,
         ).ys
 
-    with jax.enable_x64(True):
-        compiled = jax.jit(jax.vmap(solve) if ensemble else solve)
+    integrate = compiled(jax.vmap(solve) if ensemble else solve, "cpu")
 
     def run(s0):
         with jax.enable_x64(True):
-            return np.asarray(compiled(jnp.asarray(s0)))
+            return np.asarray(integrate(jnp.asarray(s0)))
 
     return run
 
