@@ -58,7 +58,7 @@ def measure() -> Row:
         f"{ratio:.2g} times as fast as diffrax with the closure by hand (goal: 1), "
         f"{network.seconds / entries[0].seconds:.1g} times as fast as the simulation",
         ratio >= 1,
-        limit="Both integrate by Dopri8, in some 25 steps of 13 evaluations, and both spend about 3 ns on each node "
+        limit="Both integrate by Dopri8, in some 25 steps of 13 evaluations, and both spend about 1 ns on each node "
         "and mode. The peer's nodes were chosen by hand for these spectra. Ours are chosen from trajectories at low "
         "accuracy, and the error of the rates is estimated at 16 times of each trajectory.",
     )
