@@ -125,7 +125,7 @@ def blocks(closure: str) -> Array:
     rows, parts = CHUNKS[closure] // len(decay), []
     for first in range(0, len(sigma2), rows):
         model = dyn.Model("cosine", noise=(0.0, sigma2[first : first + rows, None]), weight_decay=decay)
-        parts.append(dyn.solve(model, S0, TIMES, closure=closure, rtol=RTOL, method="jax").s)
+        parts.append(dyn.solve(model, S0, TIMES, closure=closure, rtol=RTOL).s)
     return at_peer_points(closure, np.concatenate(parts))
 
 
