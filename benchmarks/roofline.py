@@ -21,12 +21,8 @@ from dynamics.vector_field.state import State
 from dynamics.vector_field.traced_field import TracedField
 
 MODES, MEMBERS, RTOL, WITHIN = 5, 50, 1e-7, 3.0
-ELEMENTS, CHAINS, LENGTHS, TURNS = (
-    2048,
-    4,
-    (8, 24),
-    200,
-)  # numbers of a block that stays in the cache; see ``_seconds_of``
+ELEMENTS, TURNS = 2048, 200  # numbers of a block that stays in the cache, and operations in turn on this block
+CHAINS, LENGTHS = 4, (8, 24)  # see ``_seconds_of``
 STREAMED = 8_000_000  # numbers of an array that does not fit into the cache
 REPEATS = 30
 
@@ -72,8 +68,8 @@ def measure() -> Row:
         entries,
         f"{ratio:.2g} times the bound in compiled code (goal: {WITHIN:g}), {plain / bound.seconds:.2g} times in NumPy",
         ratio <= WITHIN,
-        limit="The determinants of all modes of a node are multiplied before the terms of each mode are known. The code "
-        "therefore computes them twice, or stores and loads them.",
+        limit="The terms of a mode contain the product of the determinants of all modes. The compiled code therefore "
+        "computes these determinants twice, or stores and loads them.",
     )
 
 
