@@ -26,11 +26,13 @@ def compiled(function: Callable[..., Any], platform: str) -> Callable[..., Any]:
 @lru_cache
 def _known_options() -> dict[str, Any]:
     """Return the entries of CPU_OPTIONS that this version of XLA has; its options change from version to version."""
-    lowered, known = jax.jit(lambda x: x + 1).lower(1.0), {}
-    for name, value in CPU_OPTIONS.items():
+    lowered = jax.jit(lambda x: x + 1).lower(1.0)
+
+    def has(options: dict[str, Any]) -> bool:
         try:
-            lowered.compile(compiler_options={name: value})
+            lowered.compile(compiler_options=options)
         except RuntimeError:  # raised for options that XLA does not have
-            continue
-        known[name] = value
-    return known
+            return False
+        return True
+
+    return CPU_OPTIONS if has(CPU_OPTIONS) else {name: v for name, v in CPU_OPTIONS.items() if has({name: v})}
