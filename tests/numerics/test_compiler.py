@@ -7,6 +7,7 @@ import pytest
 
 from dynamics.numerics import compiler
 from dynamics.solvers import descent_jax, flow_diffrax
+from dynamics.solvers.finite_batch import gradient_noise, sampled_step
 
 
 @pytest.fixture
@@ -42,6 +43,6 @@ def test_no_operation_is_passed_to_a_library():
     assert "ynn_fusion" in by_default and "ynn_fusion" not in ours
 
 
-@pytest.mark.parametrize("module", [flow_diffrax, descent_jax])
+@pytest.mark.parametrize("module", [flow_diffrax, descent_jax, gradient_noise, sampled_step])
 def test_solvers_compile_with_these_options(module):
     assert module.compiled is compiler.compiled
