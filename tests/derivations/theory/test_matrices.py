@@ -14,7 +14,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from derivations.theory import matrices
-from derivations.theory.matrices import TILTED, VECTORS, W_P, K, d
+from derivations.theory.matrices import TILTED, VECTORS, W_P, K
 
 Z1, Z2, T1, T2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
 P = n.lam[n.k] * Z1
