@@ -7,12 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.linear_model import RidgeClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import dynamics as dyn
-from dynamics.networks.deep.metrics import RIDGE, represent
+from dynamics.networks.deep.metrics import linear_readout
 from dynamics.networks.deep.training import DeepNetwork
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.records import record_steps
@@ -116,26 +113,22 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
     )
     networks = DeepNetwork(model(method, loss, target), network(method), settings)
     with settings.on_device():
-        state = networks.start(settings.keys())[0]
-        if trained:
-            state = _finished(networks, state, _path(full, _name(method, loss, target)))
-        features = jax.vmap(lambda one: represent(networks.spec, one, *networks.measured_images))(state)
+        keys = settings.keys()
+        path = _path(full, _name(method, loss, target))
+        features = networks.representations(_finished(networks, keys, path) if trained else networks.start(keys)[0])
     images = networks.network.images
-    readouts = (make_pipeline(StandardScaler(), RidgeClassifier(RIDGE)) for _ in SEEDS)
-    pairs = zip(readouts, np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
-    return np.array([each.fit(h, images.train_labels).predict(test) == images.test_labels for each, h, test in pairs])
+    pairs = zip(np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
+    return np.array([linear_readout(h, images.train_labels, h_test) == images.test_labels for h, h_test in pairs])
 
 
-def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
-    """Return the last state of the networks, read from the checkpoint at ``path``.
-
-    start: the initial state of the networks; the returned state has the same structure (PyTree).
-    """
+def _finished(networks: DeepNetwork, keys: Any, path: Path) -> Any:
+    """Return the last state of the networks with the given random keys, read from the checkpoint at ``path``."""
     checkpoint = networks.checkpoint(path)
     saved = checkpoint and checkpoint.read()
     if not saved:
         raise FileNotFoundError(f"There is no checkpoint {path}: call deep_networks.run to train the networks first.")
-    return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
+    structure = jax.tree.structure(jax.eval_shape(networks.start, keys)[0])
+    return jax.tree.unflatten(structure, map(jnp.asarray, saved.leaves))
 
 
 def final_level(s: np.ndarray, ranks: slice) -> Interval:

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from dynamics.numerics.context import jax_settings
 from dynamics.solvers.finite_batch.expansion import (
     NOISE_SAMPLES,
-    REFRESH,
     SMALLEST,
     Expansion,
     Linearisation,
@@ -120,8 +119,8 @@ class EigenmodeExpansion(Expansion):
     def _entries(self, mean: Moments) -> FloatArray:
         return entries(mean)
 
-    def _has_moved(self, at: FloatArray) -> bool:
-        return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
+    def _has_moved(self, at: FloatArray, share: float) -> bool:
+        return bool((np.abs(self._flat() - at) > share * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
         """Return the covariance of the moments, as two ``Blocks``, in units of their typical sizes (``scales``).
