@@ -81,7 +81,7 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         dyn.Network(dyn.digits(), predictor=(64,), batch_norm=batch_norm),
         STEPS[full],
         deep.LEARNING_RATE[loss],
-        batch_size=deep.BATCH,
+        batch_size=deep.BATCH[full],
         seed=deep.SEEDS,
         record=STEPS[full],
     )

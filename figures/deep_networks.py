@@ -23,7 +23,7 @@ RECORDED = {  # recorded steps; they are dense early in training, where accuraci
     True: range(0, 4_001, 50),
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
-BATCH = 128
+BATCH = {False: 64, True: 128}
 RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # ranges of modes, the largest is mode 1; there are 10 classes
 TEST_IMAGES = 360  # held-out digits, the same for all networks
 DECAY = 0.98  # decay per step of the exponential average that is the target
@@ -69,9 +69,9 @@ def run(
         network(method),
         STEPS[full] if steps is None else steps,
         LEARNING_RATE[loss],
-        batch_size=BATCH,
+        batch_size=BATCH[full],
         seed=seeds,
-        record=RECORDED[full] if steps is None else steps // 20,
+        record=RECORDED[full] if steps is None else steps // (20 if full else 10),
     )
 
 
@@ -109,7 +109,7 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
     settings = TrainingRun(
-        STEPS[full], LEARNING_RATE[loss], BATCH, np.array(SEEDS), True, recorded, "float32", None, False
+        STEPS[full], LEARNING_RATE[loss], BATCH[full], np.array(SEEDS), True, recorded, "float32", None, False
     )
     networks = DeepNetwork(model(method, loss, target), network(method), settings)
     with settings.on_device():

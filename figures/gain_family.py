@@ -17,7 +17,7 @@ MODES, INPUTS, SEED = 10, 15, 0
 POWERS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 LEARNING_RATE = {"euclidean": 0.02, "cosine": 0.05}
 STEPS, POINTS = {"euclidean": 400, "cosine": 800}, 20
-BATCH = {False: 5_000, True: 50_000}
+BATCH = {False: 2_500, True: 50_000}
 LIMITS = (0.03, 3.0)  # limits of the axis of eigenvalues
 CLOSE = 0.9  # a mode has arrived if it exceeds this fraction of the largest final eigenvalue
 
