@@ -33,8 +33,8 @@ def compute(full: bool) -> dict[str, Runs]:
     runs, steps = {}, STEPS[full]
     for loss in style.LOSSES:
         white, model = (dyn.Model(loss, noise=NOISE, inputs=inputs) for inputs in (None, np.diag(VARIANCES)))
-        theory = dyn.iterate(model, W0, steps, LEARNING_RATE, record=10)
-        as_if_white = dyn.iterate(white, s0, steps, LEARNING_RATE, record=10)
+        theory = dyn.iterate(model, W0, steps, LEARNING_RATE, record=steps // 100)
+        as_if_white = dyn.iterate(white, s0, steps, LEARNING_RATE, record=steps // 100)
         network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=steps // 20)
         runs[loss] = (theory, as_if_white, network)
     return runs

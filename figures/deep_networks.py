@@ -1,6 +1,7 @@
 """Train the deep networks of all figures, and keep the results on disk, so that figures share them."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(DECAY)}
 
 
+@cache
+def digits() -> dyn.Images:
+    """Return the images of handwritten digits, which all networks share."""
+    return dyn.digits()
+
+
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
     """Return the model of a method (a key of PREDICTORS), a loss, and a target (a key of TARGETS)."""
     isotropic = method.startswith("IsoLoss")
@@ -48,7 +55,7 @@ def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
 
 def network(method: str) -> dyn.Network:
     """Return an MLP on handwritten digits; for the method "MLP predictor", the predictor is an MLP, too."""
-    return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
+    return dyn.Network(digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
 def run(
