@@ -23,7 +23,7 @@ from dynamics.vector_field.state import Observables, each
 
 FloatArray = npt.NDArray[np.float64]
 
-NOISE_SAMPLES = 16_384  # samples of the gradient for the noise of a step
+NOISE_SAMPLES = 65_536  # samples of the gradient for the noise of a step
 AT_ONCE = 4096, 2**17  # largest number of samples that are computed at once, and of numbers in them, which fit in cache
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which derivatives and noise are computed anew
