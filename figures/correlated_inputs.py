@@ -53,7 +53,7 @@ def draw(data: dict[str, Runs]) -> Figure:
             right.plot(network.step, measured, color=color, **style.NETWORK)
             right.annotate(
                 f"{variance:.2g}",
-                (theory.step[-1], predicted[-1]),
+                (np.asarray(theory.step)[-1], predicted[-1]),
                 (4, 0),
                 textcoords="offset points",
                 color=color,

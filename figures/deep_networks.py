@@ -124,8 +124,9 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
         path = _path(full, _name(method, loss, target))
         features = networks.representations(_finished(networks, keys, path) if trained else networks.start(keys)[0])
     images = networks.network.images
+    labels, labels_test = (np.asarray(part) for part in (images.train_labels, images.test_labels))
     pairs = zip(np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
-    return np.array([linear_readout(h, images.train_labels, h_test) == images.test_labels for h, h_test in pairs])
+    return np.array([linear_readout(h, labels, h_test) == labels_test for h, h_test in pairs])
 
 
 def _finished(networks: DeepNetwork, keys: Any, path: Path) -> Any:

@@ -17,7 +17,7 @@ from figures.captions import count, noise
 MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
 STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
-BATCH = {False: 2_500, True: 50_000}
+BATCH = {False: 5_000, True: 50_000}
 POINTS, LINE_POINTS = 30, 300  # number of steps at which a network is drawn, and at which a descent map is drawn
 LIMITS = (1e-2, 10.0)
 
