@@ -9,7 +9,7 @@ from benchmarks.row import Measurement, Row, against_fastest, agree
 from benchmarks.setting import END, POINTS, TIMES, M, spectra
 
 ERROR = 1e-9
-RTOL = {"heyoka": 1e-8, "jax": 1e-9, "scipy": 1e-9}  # tolerances at which the errors of our methods are below ERROR
+RTOL = {"heyoka": 1e-7, "jax": 1e-9, "scipy": 1e-9}  # tolerances at which the errors of our methods are below ERROR
 
 
 def measure() -> Row:
@@ -53,8 +53,8 @@ def measure() -> Row:
         entries,
         verdict,
         met,
-        limit='Our method "heyoka" also integrates with heyoka, but it integrates the logarithms of the singular '
-        "values and passes the parameters of the model at run time. In addition `dyn.solve` checks its arguments and "
-        "builds a result in Python. This takes 0.4 ms in a series of such calls and 1 ms if other work is done between "
-        "calls, independent of the length of the integration.",
+        limit='Our method "heyoka" also integrates with heyoka, but it integrates singular values, not eigenvalues, '
+        "passes the parameters of the model at run time, and keeps the relative error of every mode small. In addition "
+        "`dyn.solve` checks its arguments and builds a result in Python. A prepared solver spends about 0.15 ms on "
+        "this, in some hundred calls of NumPy, independent of the length of the integration.",
     )

@@ -23,7 +23,7 @@ from dynamics.analysis.range_check import check_range_of_parameter, within_range
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 EQUILIBRIUM = 2_000  # an equilibrium with its Jacobian takes about as much memory as this number of floats
 
 
-@dataclass(frozen=True, eq=False)
-class Bifurcation(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class Bifurcation(Result):
     """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
     Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows the
@@ -78,6 +78,13 @@ class Bifurcation(Value):
         from dynamics.analysis.plotting import plot_bifurcation
 
         return plot_bifurcation(self, ax)
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        low, high = self.between
+        found = f"{len(self.branches)} branches, {len(self.points)} folds and bifurcation points"
+        return f"{found}, {self.parameter} from {low:g} to {high:g}, {self.model}"
 
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"]

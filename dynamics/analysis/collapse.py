@@ -12,7 +12,7 @@ from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distanc
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
 
-@dataclass(frozen=True, eq=False)
-class Collapse(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class Collapse(Result):
     """The predicted final eigenvalue of each mode in the flow, and the reason; the result of ``collapse``.
 
     Attributes
@@ -61,6 +61,11 @@ class Collapse(Value):
         "divergence" (at least one mode diverges).
         """
         return outcome_of(self.final, 1e-9)
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return f"{self.outcome}, {int(self.survives.sum())} of {len(self.s0)} modes survive, {self.model}"
 
     def __str__(self) -> str:
         rows = [f"{self.outcome.capitalize()}, {self.model}"]

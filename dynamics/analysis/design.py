@@ -26,7 +26,7 @@ from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Design(Value):
+class Design(Result):
     """A gain that meets a design target, with its largest learning rate and its noise; the result of ``design``.
 
     Attributes
@@ -104,8 +104,10 @@ class Design(Value):
 
         return plot_design(self, ax)
 
-    def __repr__(self) -> str:
-        return f"<Design for {self.target}: {self.gain!r}>"
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return f"for {self.target}, h(lambda) = {self.gain.text}"
 
     def __str__(self) -> str:
         low, high = self.between

@@ -18,7 +18,7 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +28,8 @@ __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 EQUILIBRIUM = 300  # an equilibrium without its eigenvalues takes about as much memory as this number of floats
 
 
-@dataclass(frozen=True, eq=False)
-class Equilibria(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class Equilibria(Result):
     """The fixed points of a model, in descending order of the number of surviving modes; the result of ``equilibria``.
 
     The object is a sequence of fixed points: it has a length, and can be iterated over and indexed.
@@ -75,6 +75,12 @@ class Equilibria(Value):
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        stable = len(self.stable)
+        return f"{len(self)} fixed point{'s' * (len(self) != 1)}, {stable} stable, of {self.model}"
 
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}", *(f"  {equilibrium}" for equilibrium in self)]

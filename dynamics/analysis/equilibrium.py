@@ -9,12 +9,12 @@ from dynamics import errors
 from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
-@dataclass(frozen=True, eq=False)
-class Equilibrium(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class Equilibrium(Result):
     """A fixed point s_m (r_m - rho) = 0 of a model, with correlation eigenvalues s_m, rates r_m and weight decay rho.
 
     Flow and descent map have the same fixed points.
@@ -122,6 +122,11 @@ class Equilibrium(Value):
         eta = errors.positive_number("learning_rate", learning_rate)
         collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
         return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), collapsed]))
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return str(self)
 
     def __str__(self) -> str:
         values, counts = np.unique(self.s[self.s > 0], return_counts=True)

@@ -10,14 +10,14 @@ from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.results.trajectory import Trajectory
 
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Invariant(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class Invariant(Result):
     """A function V of the state of a model that obeys V(t) = V(0) e^(-decay t) in the flow.
 
     A step of the descent map with learning rate eta changes V by an additional amount of order eta^2. If an Invariant
@@ -42,6 +42,11 @@ class Invariant(Value):
         """Return V along a trajectory of the model: one value at each time (..., T, 1), or one per mode (..., T, M)."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
         return self.value(self.model, trajectory)
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return str(self)
 
     def __str__(self) -> str:
         rates = np.unique(self.decay)

@@ -15,7 +15,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.eigenmode_state import as_rows
@@ -29,8 +29,8 @@ ARRAYS = 16  # number of arrays (points, modes) in memory, in addition to the ei
 Axis = tuple[str, npt.ArrayLike]  # name of a parameter, and range of this parameter
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseDiagram(Value):
+@dataclass(frozen=True, repr=False, eq=False)
+class PhaseDiagram(Result):
     """The outcome of the descent map as a function of two parameters; the result of ``phase_diagram``.
 
     The descent maps at all points of the plane start from the same eigenvalues.
@@ -71,6 +71,12 @@ class PhaseDiagram(Value):
         from dynamics.analysis.plotting import plot_phases
 
         return plot_phases(self, ax)
+
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        columns, rows = len(self.x[1]), len(self.y[1])
+        return f"{columns} x {rows} points, {self.x[0]} and {self.y[0]}, {self.model}"
 
     def __str__(self) -> str:
         (x, x_values), (y, y_values) = self.x, self.y

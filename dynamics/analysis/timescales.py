@@ -230,10 +230,11 @@ class _Passage:
         "Later" means after the last time up to which the flow is followed.
         """
         most, last = most_evaluations(self.y0), self.scaling.tau(self.within)
+        limit = self.coordinate.limit(self.y0)
         tolerances = self.coordinate.tolerances(self.rtol, noise_of(self.field))
         try:
             for taken, (solver, message) in enumerate(steps(self._slope, self.y0, last, tolerances), 1):
-                if solver.status == "failed" or not self.coordinate.room(solver.y, self.y0) > 0:
+                if solver.status == "failed" or not self.coordinate.room(solver.y, limit) > 0:
                     diverged = not message or self.s.max() > DIVERGING * self.largest
                     return self.times if diverged else self._unfinished(str(message))
                 if self._pass(solver):

@@ -260,7 +260,7 @@ class Model(Value):
         gain = (self.gain.text, tuple(self.gain.parameters)) if self.gain else ()
         return Setting(*self.catalogue_key, *gain)
 
-    @property
+    @cached_property
     def generated(self) -> DerivedLoss:
         """The array functions that are derived from the loss of this model, such as rates and gradients."""
         if isinstance(self.loss, Loss) or self.gain is not None:

@@ -13,7 +13,7 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Trajectory(Value):
+class Trajectory(Result):
     """Eigenvalues s(t) of the representation correlation, as ``solve``, ``iterate`` and ``train`` return them.
 
     Attributes
@@ -244,8 +244,10 @@ class Trajectory(Value):
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
-    def __repr__(self) -> str:
-        return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
 
     @isolated
     def __str__(self) -> str:

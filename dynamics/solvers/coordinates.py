@@ -74,16 +74,20 @@ class Reciprocal:
         w = s.__array_namespace__().sqrt(s)
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
-    def room(self, y: Array, start: Array) -> Array:
-        """Return how much the largest lambda may still grow until the trajectory counts as diverged.
+    def limit(self, start: Array) -> Array:
+        """Return the predictor eigenvalue lambda beyond which a trajectory counts as diverged.
 
-        The result is negative if the trajectory has diverged. A trajectory has diverged if the predictor eigenvalue
-        lambda of a mode exceeds both 1 and the largest initial lambda by the factor HUGE. y: present coordinates (M,).
-        start: initial coordinates (M,).
+        The limit exceeds both 1 and the largest initial lambda by the factor HUGE. start: initial coordinates (M,).
         """
-        xp = y.__array_namespace__()
-        largest = xp.max(self.levels(start)[1])
-        return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
+        xp = start.__array_namespace__()
+        return HUGE * xp.maximum(xp.max(self.levels(start)[1]), 1.0)
+
+    def room(self, y: Array, limit: Array) -> Array:
+        """Return how much the largest lambda may still grow until it exceeds ``limit``; negative if it does.
+
+        y: present coordinates (M,).
+        """
+        return y.__array_namespace__().min(y) + limit
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
         """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.
@@ -133,15 +137,22 @@ class Plain:
         """
         return self.forward(velocity(self.backward(y)))
 
-    def room(self, y: Array, start: Array) -> Array:
-        """Return how much the largest |y| may still grow until the trajectory counts as diverged.
+    def limit(self, start: Array) -> Array:
+        """Return the absolute value of the variables beyond which a trajectory counts as diverged.
 
-        The result is negative if the trajectory has diverged. A trajectory has diverged if the absolute value of a
-        dynamical variable exceeds both 1 and the largest initial absolute value by the factor sqrt(HUGE). y: present
-        coordinates. start: initial coordinates.
+        The limit exceeds both 1 and the largest initial absolute value by the factor sqrt(HUGE). start: initial
+        coordinates.
+        """
+        xp = start.__array_namespace__()
+        return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0)
+
+    def room(self, y: Array, limit: Array) -> Array:
+        """Return how much the largest |y| may still grow until it exceeds ``limit``; negative if it does.
+
+        y: present coordinates.
         """
         xp = y.__array_namespace__()
-        return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
+        return limit - xp.max(xp.abs(y))
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
         """Return tolerances for an integrator of y that give the eigenvalues s a relative error near ``rtol``.

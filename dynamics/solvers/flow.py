@@ -59,7 +59,7 @@ def solve(
         "exact" evaluates the formula of the exact solution, if there is one. "scipy" integrates with LSODA, also stiff
         problems. "jax" integrates with Diffrax's Dopri8. "heyoka" integrates by Taylor series, if the rates are
         formulas and the package heyoka is installed; after its compilation this method is the fastest. "auto" chooses
-        "exact" if it applies, "jax" for large ensembles, else "scipy".
+        "exact" if it applies; else, for large ensembles, "heyoka" if it applies, or "jax"; else "scipy".
     rtol, atol : float
         The error of s is kept near ``rtol * s + atol``; the tolerance of the closure's quadrature is a tenth of rtol.
         The method "exact" does not use them. The growth of a small mode amplifies errors by a factor of up to

@@ -35,7 +35,7 @@ from dynamics.vector_field.eigenmode_state import (
     compiled_exponent,
     completed,
     independent,
-    observables,
+    independent_observables,
     velocity,
 )
 from dynamics.vector_field.state import Observables, State, each
@@ -80,7 +80,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
     If the user interrupts the integration, the observables of members that were not integrated are NaN.
     """
     structure, times, field = problem.model.structure, problem.times, problem.field
-    members, parameters = as_rows(problem.start, problem.model.parameters)
+    members, parameters = as_rows(problem.start, field.parameters)
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
     many, modes = members.encoder.shape
@@ -220,7 +220,7 @@ def _group(
         return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
 
     def room(y: Array) -> Array:
-        return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
+        return jnp.min(jax.vmap(lambda y, most, p: coordinate(own(p)).room(y, most), in_axes=-1)(y, limits, columns))
 
     def equal_modes(before: Array, after: Array) -> Array:
         """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
@@ -234,6 +234,7 @@ def _group(
 
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
+    limits = jax.vmap(lambda y, p: coordinate(own(p)).limit(y), in_axes=-1)(y0, columns)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
     controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
@@ -244,7 +245,7 @@ def _group(
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
     along_times = own(jax.tree.map(lambda row: row[:, None], parameters))
-    observed = independent(structure, observables(structure, along_times, states))
+    observed = independent_observables(structure, along_times, states)
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
     checked = np.unique(np.linspace(0, len(options.times) - 1, CHECKED).astype(int))
     error = jax.lax.map(

@@ -1,17 +1,16 @@
 """Integrate the flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
 The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles the resulting
-expressions. In place of the singular value w of a mode, the variable u = arsinh(w/floor) is integrated, where ``floor``
-is a small constant. The variable obeys du/dt = tanh(u) (r - rho), with the rate r of the mode and the weight decay rho.
-If w is much larger than the floor, u equals log w plus a constant, so that an absolute error of u is a relative error
-of w. For a vanishing mode u tends to 0, whereas log w would decrease without bound. A large |log w| would reduce the
-accuracy of all modes, because heyoka's tolerance is relative to the largest variable. The other dynamical variables are
-integrated without a change of variables. Ensemble members that do not reach the last time are integrated again by
-SciPy's solver, whose status states the reason.
+expressions. The singular values w of the modes are integrated in units of the largest initial one, because heyoka's
+tolerance is relative to the largest variable. All coefficients of the Taylor series of a small mode contain the factor
+w, as dw/dt = w (r - rho) with the rate r of the mode and the weight decay rho, so that small modes are as accurate as
+large ones. The other dynamical variables are integrated as they are. Ensemble members that do not reach the last time
+are integrated again by another method, whose status states the reason.
 """
 
 import math
 import threading
+from collections.abc import Callable
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -24,7 +23,6 @@ from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.threads import cores, in_order
-from dynamics.solvers.flow_scipy import scipy_flow
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.eigenmode_state import (
@@ -35,7 +33,7 @@ from dynamics.vector_field.eigenmode_state import (
     compiled_exponent,
     completed,
     independent,
-    observables,
+    independent_observables,
     predictor,
     velocity,
 )
@@ -47,15 +45,20 @@ Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # identif
 
 LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
-COMPACT = 64  # number of modes from which the compiled code calls functions: slower to run, quicker to compile
+COMPACT = (
+    16  # number of modes from which the compiled code calls functions: it compiles in 0.4 s for any number of modes
+)
+SAFETY = 0.1  # tolerance of the series in units of rtol: it is relative to the largest variable, not to each mode
 MAX_STEPS = 20_000  # largest number of steps of an integration
-VANISHED = 1e-30  # smallest ratio w/floor: powers of s, and v/w of the target, have no Taylor series at w = 0
+VANISHED = 1e-30  # added to w: powers of s, and the ratio v/w of the target, have no Taylor series at w = 0
+BLOCKS = 8  # largest number of blocks of LANES members that a thread integrates before it stores their observables
 
 
-def heyoka_flow(problem: FlowProblem) -> Flow:
+def heyoka_flow(problem: FlowProblem, solve_others: Callable[[FlowProblem], Flow]) -> Flow:
     """Integrate the flow of an ensemble, LANES members at once on each core.
 
-    If the user interrupts the integration, the observables of members that were not integrated are NaN.
+    If the user interrupts the integration, the observables of members that were not integrated are NaN. solve_others:
+    function that integrates by another method the members that did not reach the last time here.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -68,13 +71,19 @@ def heyoka_flow(problem: FlowProblem) -> Flow:
         each(lambda a: a[done:].fill(np.nan), observed)
         status = f"interrupted after ensemble member {done} of {many}; values that were not computed are NaN"
     elif left.any():
-        rest = scipy_flow(_members_left(problem, parameters, left))
-        pieces = independent(field.structure, rest.observables)
-        each(lambda rows, piece: rows.__setitem__(left, piece), observed, pieces)
-        blow_up[left], status = rest.blow_up_time, rest.status
+        others = solve_others(_members_left(problem, parameters, left))
+        pieces = independent(field.structure, others.observables)
+        each(lambda rows, piece: _replace(rows, left, piece), observed, pieces)
+        blow_up[left], status = others.blow_up_time, others.status
     observed = completed(field.structure, parameters, observed)
     shape = (*problem.members, len(problem.times), modes)
     return Flow(each(lambda a: a.reshape(shape), observed), blow_up.reshape(problem.members), status)
+
+
+def _replace(rows: npt.NDArray[np.float64], left: npt.NDArray[np.bool_], piece: npt.NDArray[np.float64]) -> None:
+    """Write ``piece`` (B', T', M) to the members ``left`` of ``rows`` (B, T, M), and NaN to later times."""
+    rows[left] = np.nan
+    rows[left, : piece.shape[1]] = piece
 
 
 def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArray[np.bool_]) -> FlowProblem:
@@ -99,36 +108,45 @@ def _integrate(
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
-    floors = _floors(members, problem.atol)
-    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), floors])
-    grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
+    scales = _scales(members)
+    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), scales])
+    grid, recorded = _grid(times)
     lanes = 1 if many == 1 else LANES
     model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
     key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
-    y0 = _forward(members, floors)
-    tolerance = _tolerance(model.structure, members, parameters, problem.rtol / np.abs(y0).max(initial=1.0))
+    y0 = _forward(members, scales)
+    tolerance = _tolerance(model.structure, members, parameters, SAFETY * problem.rtol / np.abs(y0).max(initial=1.0))
     _integrator(key, tolerance)  # compile the integrator before threads use it
 
+    def variables(part: slice) -> npt.NDArray[np.float64]:
+        """Return the integrated variables (B, T, E) of the members in ``part``."""
+        integrator = _own_integrator(key, tolerance, threading.get_ident())
+        y = np.empty((part.stop - part.start, len(times), y0.shape[1]))
+        for first in range(part.start, part.stop, lanes):
+            rows = np.minimum(np.arange(first, first + lanes), part.stop - 1)
+            integrator.set_time(0.0)
+            integrator.state[:] = y0[rows].T
+            integrator.pars[:] = values[rows].T[: len(integrator.pars)]  # heyoka drops parameters after the last used
+            _, passed = integrator.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
+            block = y[first - part.start : first - part.start + lanes]
+            block[:] = np.moveaxis(passed[recorded], -1, 0)[: len(block)]
+        return y
+
     def run(part: slice) -> None:
-        rows = np.minimum(np.arange(part.start, part.start + lanes), part.stop - 1)
-        own = _own_integrator(key, tolerance, threading.get_ident())
-        own.set_time(0.0)
-        own.state[:] = y0[rows].T
-        own.pars[:] = values[rows].T[: len(own.pars)]  # heyoka drops parameters after the last one that is used
-        _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
-        states = _backward(members, floors[part], np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
+        states = _backward(members, scales[part], variables(part))
         left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
-        along_times = parameters.map(lambda a: a[part, None])
-        pieces = independent(field.structure, observables(field.structure, along_times, states))
+        along_times = parameters.map(lambda a: a[part, None]) if field.structure.tracked else parameters
+        pieces = independent_observables(field.structure, along_times, states)
         each(lambda whole, piece: whole.__setitem__(part, piece), observed, pieces)
 
     done = 0
     if many == 1:
         run(slice(0, 1))
         return 1
+    size = LANES * int(np.clip(many // (4 * LANES * cores()), 1, BLOCKS))
     with progress_bar(many, "solve", problem.progress) as bar:
         try:
-            parts = [slice(first, min(first + lanes, many)) for first in range(0, many, lanes)]
+            parts = [slice(first, min(first + size, many)) for first in range(0, many, size)]
             for part, _ in in_order(parts, run, cores()):
                 done = part.stop
                 bar.update(part.stop - part.start)
@@ -137,30 +155,32 @@ def _integrate(
     return done
 
 
+def _grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], slice | npt.NDArray[np.intp]]:
+    """Return the different times of a grid that starts at 0, and the index of ``times`` (T,) in this grid."""
+    if times[0] == 0 and (times[1:] > times[:-1]).all():
+        return times, slice(None)
+    grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
+    return grid, back[1:]
+
+
 # --- integrated variables -------------------------------------------------------------------------------------------
 
 
-def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
-    """Return the constant ``floor`` (B, 1) of the variable u = arsinh(w/floor), for the singular values w of B members.
-
-    The floor is the smallest initial w above zero, or the root of ``atol`` if this root is smaller. Eigenvalues s = w^2
-    below ``atol`` are negligible.
-    """
-    w = members.encoder
-    least = np.min(w, axis=1, keepdims=True, where=w > 0, initial=np.sqrt(atol))
-    return np.maximum(least, SMALLEST)
+def _scales(members: State) -> npt.NDArray[np.float64]:
+    """Return the unit (B, 1) in which the singular values of B members are integrated: the largest initial one."""
+    return np.maximum(members.encoder.max(axis=1, keepdims=True), SMALLEST)
 
 
-def _forward(members: State, floors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the integrated variables y (B, E) of states: u = arsinh(w/floor), then the other dynamical variables."""
+def _forward(members: State, scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the integrated variables y (B, E) of states: w in units of the scale, then the other variables."""
     w, *others = members
-    return np.hstack([np.arcsinh(w / floors), *(part for part in others if part is not None)])
+    return np.hstack([w / scales, *(part for part in others if part is not None)])
 
 
-def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
+def _backward(like: State, scales: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
     """Return the states (B, T, M) whose integrated variables are y (B, T, E). like: any states of the same model."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
-    w = floors[:, None] * np.sinh(y[..., : like.encoder.shape[-1]])
+    w = scales[:, None] * y[..., : like.encoder.shape[-1]]
     return each(lambda part: next(parts), like)._replace(encoder=w)
 
 
@@ -195,7 +215,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
     shared = len(Parameters._fields) - 1
-    *numbers, learning_rate, floor = (_symbols([hy.par[i]]) for i in range(shared + own + 2))
+    *numbers, learning_rate, scale = (_symbols([hy.par[i]]) for i in range(shared + own + 2))
     named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
     p = Parameters(**named, of_loss=tuple(numbers[shared:]))
     p = p if alpha is None else p._replace(alpha=alpha)
@@ -204,15 +224,14 @@ def _integrator(key: Key, tolerance: float) -> Any:
         *(_symbols([hy.make_vars(f"{name}{m}") for m in range(modes)]) if is_there else None
           for name, is_there in present._asdict().items())
     )  # fmt: skip
-    u = variables.encoder
-    state = variables._replace(encoder=floor * (_Namespace.sinh(u) + VANISHED))
+    state = variables._replace(encoder=scale * (variables.encoder + VANISHED))
     s = state.encoder**2
     ratio = state.target / state.encoder if structure.separate_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
     formulas = formulas_of(generated, structure, closure)
     rates = Rates(*(formula(*spectrum, *p.of_expectations) for formula in formulas if formula is not None))
     slope = velocity(p, state, rates, learning_rate)
-    slope = slope._replace(encoder=_Namespace.tanh(u) * eigenvalues.encoder_velocity(1, rates.rates, p.rho))
+    slope = slope._replace(encoder=variables.encoder * eigenvalues.encoder_velocity(1, rates.rates, p.rho))
     system = [
         pair
         for names, own in zip(variables, slope, strict=True)
@@ -244,20 +263,12 @@ class _Namespace:
         return _of_entries("exp", a)
 
     @staticmethod
-    def sinh(a: Any) -> Any:
-        return _of_entries("sinh", a)
-
-    @staticmethod
     def sqrt(a: Any) -> Any:
         return _of_entries("sqrt", a)
 
     @staticmethod
     def log(a: Any) -> Any:
         return _of_entries("log", a)
-
-    @staticmethod
-    def tanh(a: Any) -> Any:
-        return _of_entries("tanh", a)
 
     @staticmethod
     def ones_like(a: _Symbols) -> _Symbols:

@@ -103,6 +103,7 @@ class _Member:
         self.scaling = Scaling.of(field)
         self.coordinate = finite_coordinate_of(start, field.parameters, problem.atol)
         self.y0 = self.last = self.coordinate.forward(start)
+        self.limit = self.coordinate.limit(self.y0)
         self.start, self.t, self.evaluations = start, 0.0, 0
         self.most = most_evaluations(self.y0)
         steady = problem.until == "steady"
@@ -162,7 +163,7 @@ class _Member:
 
     def _failure(self, solver: Any, message: str | None) -> Flow | None:
         """Return the flow until now if the solver has failed or the trajectory has diverged, else None."""
-        diverged = not self.coordinate.room(solver.y, self.y0) > 0
+        diverged = not self.coordinate.room(solver.y, self.limit) > 0
         if solver.status != "failed" and not diverged:
             return None
         s = self._eigenvalues(self.last)
@@ -247,6 +248,7 @@ def rough_path(
     """
     coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
     y = coordinate.forward(start)
+    limit = coordinate.limit(y)
     tolerances, path = coordinate.tolerances(10 * field.rtol, noise_of(field)), [y]
 
     def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -254,7 +256,7 @@ def rough_path(
 
     with suppress(FloatingPointError):
         for solver, _ in islice(steps(slope, y, duration, tolerances), steps_at_most):
-            if solver.status == "failed" or not coordinate.room(solver.y, y) > 0:
+            if solver.status == "failed" or not coordinate.room(solver.y, limit) > 0:
                 break
             path.append(solver.y)
     return coordinate.backward(np.array(path))

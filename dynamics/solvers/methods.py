@@ -16,8 +16,10 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
 from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
-COMPILING = 2.0  # seconds in which JAX compiles a flow
+COMPILING, COMPILING_SERIES = 2.0, 1.2  # seconds in which JAX and heyoka are imported and compile a flow
+FEW_MODES = 512  # largest number of modes for which heyoka was measured: it is faster than JAX
 MEMBER, MEMBER_WITH_INTEGRALS = 0.04, 0.15  # seconds in which SciPy integrates the flow of an ensemble member
+DIFFICULT_MEMBER = 0.15  # seconds in which SciPy integrates a member that heyoka does not integrate to the last time
 LONG = 2.0  # estimated seconds of a run in NumPy above which compiling the descent map saves time
 STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds of a step; seconds per eigenvalue and node; number of nodes
 
@@ -135,14 +137,23 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return False, because compiling takes longer than solving most problems."""
-        return False
+        """Return True for ensembles so large that compiling saves time, of modes so few that heyoka is the fastest."""
+        few = problem.s0.shape[-1] <= FEW_MODES
+        return bool(few and np.prod(problem.members) * MEMBER > COMPILING_SERIES)
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Return the flow, which heyoka integrates for several ensemble members at once."""
+        """Return the flow, which heyoka integrates for several ensemble members at once.
+
+        Members that heyoka does not integrate to the last time are integrated by the next method that suits them.
+        """
         from dynamics.solvers.flow_heyoka import heyoka_flow
 
-        return heyoka_flow(problem)
+        def solve_others(others: FlowProblem) -> Flow:
+            slower = FLOW_METHODS[FLOW_METHODS.index(self) + 1 :]
+            many = len(others.s0) * DIFFICULT_MEMBER > COMPILING
+            return choose(slower, "auto", others, repeated=many).integrate(others)
+
+        return heyoka_flow(problem, solve_others)
 
 
 class Diffrax(Method[FlowProblem, Flow]):

@@ -58,6 +58,8 @@ def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
 def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
     """Flatten the leading axes of an ensemble: states (..., M) to (B, M), and parameters to (B, 1), for B members."""
     shape = start.encoder.shape
+    if len(shape) == 1:  # a single trajectory: broadcasting would take as long as a short integration
+        return each(lambda part: part.reshape(1, -1), start), parameters.map(lambda a: np.reshape(a, (1, 1)))
     members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
     return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
 
@@ -111,9 +113,21 @@ def independent(structure: Structure, observed: Observables) -> Observables:
     s are the eigenvalues of the correlation. The target's eigenvalues equal s unless the target has separate weights.
     The predictor's eigenvalues are a function of s unless the predictor is learned or built from a tracked correlation.
     """
-    follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
     target = observed.target if structure.separate_target else None
-    return Observables(observed.s, target, None if follows else observed.predictor)
+    return Observables(observed.s, target, None if predictor_follows(structure) else observed.predictor)
+
+
+def independent_observables(structure: Structure, parameters: Parameters, state: State) -> Observables:
+    """Return the result of ``independent`` for the observables of a state, without computing the other eigenvalues."""
+    s = state.encoder**2
+    target = state.target**2 if structure.separate_target else None
+    lam = None if predictor_follows(structure) else predictor(structure, parameters, state, s)
+    return Observables(s, target, lam)
+
+
+def predictor_follows(structure: Structure) -> bool:
+    """Return True if the predictor's eigenvalues are a function of the eigenvalues s of the present correlation."""
+    return structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
 
 
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
@@ -124,9 +138,11 @@ def completed(structure: Structure, parameters: Parameters, observed: Observable
     or of the predictor equal s, the array s itself is returned in their place, not a copy.
     """
     s, target, lam, *_ = observed
-    if lam is None:
+    if lam is None and predictor_is_s(structure, parameters):
+        lam = s
+    elif lam is None:
         rows = parameters.map(lambda a: common(a[:, None]))
-        lam = s if predictor_is_s(structure, parameters) else predictor(structure, rows, State(s), s)
+        lam = predictor(structure, rows, State(s), s)
     return Observables(s, s if target is None else target, lam)
 
 

@@ -15,7 +15,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import check_progress
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
 from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
@@ -28,7 +28,7 @@ MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; 1 is avoided, becau
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Check(Value):
+class Check(Result):
     """The checks of all levels of description of a model; the result of ``check``.
 
     Attributes
@@ -61,8 +61,10 @@ class Check(Value):
 
         return plot_check(self, ax)
 
-    def __repr__(self) -> str:
-        return f"<Check of {self.model}: {'passed' if self.passed else 'failed'}>"
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return f"{'passed' if self.passed else 'failed'}, {self.model}"
 
     def __str__(self) -> str:
         failed = sum(not level.passed for level in self.levels)

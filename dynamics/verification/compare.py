@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.numerics.context import isolated
-from dynamics.numerics.values import Value
+from dynamics.presentation.result import Result
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.problem import too_many_fluctuating
@@ -26,7 +26,7 @@ SEEDS_NEEDED = 3  # smallest number of seeds from which a standard deviation is 
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison(Value):
+class Comparison(Result):
     """The deviation of a network from its theory, for each mode and step; the result of ``compare``.
 
     Attributes
@@ -128,8 +128,10 @@ class Comparison(Value):
 
         return plot_comparison(self, ax)
 
-    def __repr__(self) -> str:
-        return f"<Comparison: {len(self.step)} steps, {self.theory.shape[-1]} modes>"
+    @property
+    def headline(self) -> str:
+        """The essence of the result on one line."""
+        return f"network against theory, {len(self.step)} steps, {self.theory.shape[-1]} modes"
 
     def __str__(self) -> str:
         sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)

@@ -80,7 +80,7 @@ def test_print_and_plot_show_the_cost_and_the_rates(name):
     assert len(lines) < 24
     assert lines[0].startswith(f"Design for {type(design.target).__name__}(")
     assert f"{design.largest_learning_rate:.4g}" in str(design) and f"{design.noise:.3g} times" in str(design)
-    assert repr(design).startswith("<Design for ")
+    assert repr(design).startswith("<Design: ")
     ax = design.plot()
     assert [line.get_label() for line in ax.lines][:3] == ["standard", "isotropic", "designed"]
     s, drawn = ax.lines[2].get_data()

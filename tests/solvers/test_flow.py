@@ -1,6 +1,7 @@
 """The flow by numerical methods: against exact solutions, each other, invariants, fixed points, blow-up times."""
 
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 
 import numpy as np
@@ -206,8 +207,11 @@ def test_method_chosen_for_single_trajectories_and_large_ensembles():
     model = model_of(Setting("euclidean", "none"), noise=(0.1, 0.1))
     single = dyn.solve(model, [0.3, 1.0], [0.0, 1.0])
     large = dyn.solve(model, np.tile([0.3, 1.0], (100, 1)), [0.0, 1.0])
-    assert (single.method, large.method) == ("scipy", "jax")
+    compiled = "heyoka" if find_spec("heyoka") else "jax"
+    assert (single.method, large.method) == ("scipy", compiled)
     np.testing.assert_allclose(large.s, np.broadcast_to(single.s, large.s.shape), rtol=2e-8)  # rtol 1e-8 each
+    normalized = dyn.Model("euclidean", predictor=dyn.ClosedForm(normalize=True))  # refused by heyoka
+    assert dyn.solve(normalized, np.tile([0.3, 1.0], (100, 1)), [0.0, 1.0]).method == "jax"
 
 
 # --- the two methods with each other, where there is no formula -----------------------------------------------------

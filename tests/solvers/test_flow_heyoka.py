@@ -123,6 +123,17 @@ def test_members_that_diverge_are_left_to_scipy():
     assert alone.status.startswith("eigenvalues diverge at t = ")
 
 
+def test_many_members_that_diverge_are_integrated_by_jax():
+    """Each by SciPy would take 0.1 s."""
+    model = dyn.Model("euclidean", stop_gradient="online", noise=(0.1, 0.3), weight_decay=0.01)
+    starts = np.random.default_rng(0).uniform(0.1, 3.0, (64, 3))
+    found, exact = (dyn.solve(model, starts, TIMES, method=method, rtol=RTOL) for method in ("heyoka", "exact"))
+    assert np.isfinite(exact.blow_up_time).sum() > 30
+    np.testing.assert_allclose(found.blow_up_time, exact.blow_up_time, rtol=1e3 * RTOL)  # at infinity, s is t
+    finite = np.isfinite(exact.s) & (TIMES[:, None] < 0.99 * exact.blow_up_time[:, None, None])
+    np.testing.assert_allclose(found.s[finite], exact.s[finite], rtol=1e3 * RTOL)  # near infinity, s amplifies errors
+
+
 def test_many_modes_compile_as_calls():
     s0 = np.geomspace(0.1, 2.0, heyoka_flow.COMPACT)
     model = dyn.Model("cosine")

@@ -266,7 +266,7 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
     relative = result.network_modes[-1] / result.theory_modes[-1] - 1
     np.testing.assert_allclose(rows[:, 3], relative, rtol=5e-3)  # three printed digits
-    assert repr(result) == "<Comparison: 61 steps, 4 modes>"
+    assert repr(result) == "<Comparison: network against theory, 61 steps, 4 modes>"
 
 
 def test_print_states_from_which_step_the_prediction_is_unreliable():
