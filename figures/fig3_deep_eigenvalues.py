@@ -106,7 +106,7 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
             deep.steps_of(run)[early], 100 * mean, 100 * error, color=COLOURS[method], label=name, linewidth=0.9
         )
     ax.set(title="Readout, accuracy in %")
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
     ax.locator_params(axis="x", nbins=3)
 
 
