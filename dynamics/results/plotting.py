@@ -24,6 +24,7 @@ from dynamics.presentation.plotting import (
     mode_colors,
     outline,
     set_logarithmic,
+    set_title,
     start_mode_legend,
 )
 
@@ -104,6 +105,14 @@ def label_of_trajectory(trajectory: Any, title: str = "") -> str:
     if not model.startswith(stated):
         parts.append(errors.shortened(model, LONGEST_MODEL))
     return ", ".join(parts)
+
+
+def titled_axes(ax: Axes | None, model: Any, height: float = 3.0) -> Axes:
+    """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None."""
+    new, ax = ax is None, axes_of(ax, height)
+    if new:
+        set_title(ax, title_of(model))
+    return ax
 
 
 # --- modes of one trajectory or of an ensemble ----------------------------------------------------------------------
