@@ -54,6 +54,8 @@ def plot_trajectory(
     if new:
         start_mode_legend(ax, title_of(trajectory.model))
     along = horizontal(trajectory, ax)
+    if lines is not None and not isinstance(lines, (bool, np.bool_)):
+        errors.count("lines", lines)
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
     values = trajectory.members(quantity)
     points = NETWORK | {"markevery": max(1, round(len(along) / POINTS))}
