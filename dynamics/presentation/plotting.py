@@ -163,7 +163,8 @@ def set_title(ax: Axes, text: str) -> None:
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
     """Draw a legend above the axes, below the title if there is one."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
-    legend = ax.legend(frameon=False, **({"fontsize": STYLE["legend.fontsize"]} | place | options))
+    with styled():
+        legend = ax.legend(**(place | options))
     if ax.get_title():
         rows = -(-len(legend.texts) // columns)
         size = max(float(text.get_fontsize()) for text in legend.texts)
