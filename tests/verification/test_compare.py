@@ -11,6 +11,7 @@ import dynamics as dyn
 from dynamics.solvers.problem import MOST_FLUCTUATING, MOST_WEIGHTS
 from dynamics.verification import compare
 from dynamics.verification.comparison import Comparison
+from dynamics.verification.theories import common_times
 from tests.marks import parametrize
 
 matplotlib.use("Agg")
@@ -420,6 +421,19 @@ def test_two_theories_are_compared_at_all_common_times():
     np.testing.assert_allclose(report.relative, descent.s / flow.s[::2] - 1, atol=1e-15)  # rounding
     assert (report.sampling_error == 0).all() and not report.has_network
     assert report.names == ("flow", "descent map")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [
+        ([0, 1, 2, 3], [0.4, 1 + 1e-12, 2.05, 3, 4], ([1, 3], [1, 3])),
+        ([1], [0, 1, 2], ([0], [1])),
+        ([0, 1], [0.5], ([], [])),
+    ],
+)
+def test_times_that_are_only_near_are_not_common(first, second, common):
+    rows = common_times(np.array(first, float), np.array(second, float))
+    assert tuple(map(np.ndarray.tolist, rows)) == common
 
 
 def test_deviation_of_the_descent_map_from_the_flow_is_proportional_to_the_learning_rate():
