@@ -8,6 +8,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 
 MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
 VARIANCES = np.geomspace(1, 0.01, 5)  # variances of the inputs, with condition number 100
@@ -37,6 +38,9 @@ def compute(full: bool) -> dict[str, Runs]:
         network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
         runs[loss] = (theory, as_if_white, network)
     return runs
+
+
+PANELS = panel_names(style.LOSSES, ("eigenvalues", "contributions of inputs"))
 
 
 def draw(data: dict[str, Runs]) -> Figure:

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from dynamics.cli.output import PICTURES, writable
 from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, Option, defaults, options
 from dynamics.model.starts import random_weights
 
 Decorator = Callable[..., Any]
-FILE = click.Path(dir_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
@@ -111,7 +110,7 @@ def _decorator(description: Option, **settings: Any) -> Decorator:
         float: {"type": float},
         tuple: {"nargs": 2, "type": float},
         list: {"type": Numbers()},
-        str: {"metavar": "|".join(description.choices)},
+        str: {"metavar": "|".join(description.choices), "shell_complete": _completion(description.choices)},
     }
     settings |= of_type[description.value_type]
     if isinstance(description, ExpressionOption):
@@ -119,6 +118,11 @@ def _decorator(description: Option, **settings: Any) -> Decorator:
     if description.value_type is bool:
         settings |= {"default": False, "show_default": False}
     return click.option(str(description.flag), help=description.help, **settings)
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[..., list[str]]:
+    """Return the function with which click completes a value that may be one of ``choices``."""
+    return lambda context, parameter, incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
 # --- options of initial values and solvers --------------------------------------------------------------------------
@@ -157,11 +161,10 @@ STEPS = [
 RTOL = click.option(
     "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."
 )
-OUT = click.option(
-    "--out",
-    type=FILE,
-    callback=writable(".npz", ".csv", *PICTURES),
-    help="Write the result (.npz, .csv), or a picture of the result (.png, .pdf, .svg).",
+PROGRESS = click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar, or none; by default on a terminal, if the computation takes long.",
 )
 
 
