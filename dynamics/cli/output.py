@@ -68,12 +68,16 @@ class Destination:
             raise click.UsageError("--json cannot be used with --out -, because both write to the standard output.")
         if out == STDOUT and form is None:
             raise click.UsageError(f"--out - requires --format, one of {', '.join(formats)}.")
-        if out == STDOUT and form in BINARY and sys.stdout.isatty():
+        if out == STDOUT and form in BINARY and _is_terminal():
             raise click.UsageError(f"--out - --format {form} is not for a terminal: redirect the output.")
         if out != STDOUT:
             check_path(out)
             form = form or format_of(out, formats)
         return cls(out, form, as_json)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def format_of(out: str, formats: Sequence[str]) -> str:
