@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 SIZE = (4.2, 3.2)  # of a figure with one panel, in inches
+COLUMNS = 3  # largest number of columns of its legend
 
 
 def panel_names(*titles: Iterable[str]) -> tuple[str, ...]:
@@ -45,6 +46,10 @@ def keep(figure: Figure, index: int, panels: int) -> None:
     for bar in bars:
         bar._colorbar_info["parents"] = [panel]  # matplotlib has no public way
     figure.set_size_inches(*SIZE)
+    for legend in list(figure.legends):
+        handles, labels = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        legend.remove()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(COLUMNS, len(labels)))
 
 
 def _copy_texts(panel: Any, others: list[Any]) -> None:
