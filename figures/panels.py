@@ -34,8 +34,6 @@ def keep(figure: Figure, index: int, panels: int) -> None:
 
     index: number of the panel. panels: number of all panels; they are the first axes of the figure.
     """
-    others: list[Any]
-    bars: list[Any]
     others, bars = figure.axes[:panels], figure.axes[panels:]
     panel: Any = others.pop(index)
     _copy_texts(panel, others)
@@ -43,11 +41,13 @@ def keep(figure: Figure, index: int, panels: int) -> None:
         ax.remove()
     panel.set_subplotspec(panel.figure.add_gridspec(1, 1)[0])
     panel.tick_params(labelbottom=True, labelleft=True)
+    bar: Any
     for bar in bars:
         bar._colorbar_info["parents"] = [panel]  # matplotlib has no public way
     figure.set_size_inches(*SIZE)
     for legend in list(figure.legends):
-        handles, labels = legend.legend_handles, [text.get_text() for text in legend.get_texts()]
+        handles: list[Any] = legend.legend_handles
+        labels = [text.get_text() for text in legend.get_texts()]
         legend.remove()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(COLUMNS, len(labels)))
 
