@@ -18,8 +18,8 @@ RANGE = "LOW,HIGH, or three or more ascending values"
 AXIS: Any = (str, Numbers())
 
 
-@main.command()
-@apply(model_options(), S0)
+@main.command(params=model_options())
+@S0
 @prints(*DRAWN)
 def collapse(s0: list[float], **others: Any) -> Any:
     """Predict which modes survive, which vanish, and why, from the fixed points of the flow.
@@ -33,8 +33,8 @@ def collapse(s0: list[float], **others: Any) -> Any:
     return dyn.collapse(model_of(others), s0)
 
 
-@main.command()
-@apply(model_options(), S0, LEARNING_RATE)
+@main.command(params=model_options())
+@apply(S0, LEARNING_RATE)
 @prints(*DRAWN)
 def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> Any:
     """List all fixed points of as many modes as --s0 has, with their stability in the flow and the descent map.
@@ -48,9 +48,8 @@ def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> A
     return dyn.equilibria(model_of(others), s0, learning_rate=learning_rate)
 
 
-@main.command()
+@main.command(params=model_options())
 @click.argument("along", metavar="PARAMETER")
-@apply(model_options())
 @click.option("--between", type=Numbers(), required=True, help=f"Range of PARAMETER: {RANGE}.")
 @click.option(
     "--s0", type=Numbers(), help="Initial eigenvalues; required for losses that conserve a quantity, else refused."
@@ -76,15 +75,21 @@ def bifurcation(
     return dyn.bifurcation(model_of(others), along, between, s0, learning_rate=learning_rate, points=points)
 
 
-@main.command()
-@apply(model_options(), S0)
+@main.command(params=model_options())
+@S0
 @click.option("--x", type=AXIS, required=True, metavar="NAME RANGE", help=f"Horizontal axis: parameter and {RANGE}.")
 @click.option("--y", type=AXIS, required=True, metavar="NAME RANGE", help=f"Vertical axis: parameter and {RANGE}.")
 @click.option("--learning-rate", type=float, help="Learning rate eta; required unless an axis is learning_rate.")
 @click.option(
     "--points", type=int, default=50, show_default=True, help="Number of values of each axis whose range is LOW,HIGH."
 )
-@click.option("--steps", type=int, default=20_000, show_default=True, help="Largest number of steps.")
+@click.option(
+    "--steps",
+    type=int,
+    default=20_000,
+    show_default=True,
+    help="Largest number of steps, rounded up to a multiple of 64.",
+)
 @CLOSURE
 @click.option("--rtol", type=float, default=1e-5, show_default=True, help="Relative tolerance of the eigenvalues.")
 @PROGRESS
@@ -104,8 +109,7 @@ def phase_diagram(s0: list[float], x: tuple[str, list[float]], y: tuple[str, lis
     return dyn.phase_diagram(model_of(others), s0, x, y, **{name: others[name] for name in names})
 
 
-@main.command()
-@apply(model_options())
+@main.command(params=model_options())
 @prints(*VALUES)
 def invariants(**others: Any) -> Any:
     """List the quantities that the flow conserves, or that decay exponentially if there is weight decay.
@@ -120,8 +124,8 @@ def invariants(**others: Any) -> Any:
     return Printed(found, "\n".join(map(str, found)) or "No conserved quantity of this model is known.")
 
 
-@main.command()
-@apply(model_options(), S0)
+@main.command(params=model_options())
+@S0
 @click.option("--level", type=Numbers(), required=True, help="Eigenvalue to reach, or one eigenvalue for each mode.")
 @LEARNING_RATE
 @click.option("--within", type=float, default=1e6, show_default=True, help="Time up to which the flow is followed.")
@@ -149,8 +153,7 @@ def convergence_time(s0: list[float], level: list[float], **others: Any) -> Any:
     return Printed(times, "\n".join(rows), status)
 
 
-@main.command()
-@apply(model_options())
+@main.command(params=model_options())
 @click.option("--s", type=Numbers(), required=True, help="Eigenvalues above zero, such as 0.02,0.2,2.")
 @prints(*VALUES)
 def effective_rates(s: list[float], **others: Any) -> Any:
@@ -190,14 +193,13 @@ OF_TARGETS: dict[str, tuple[type, str]] = {  # type and help of the options of d
 }
 
 
-@main.command()
+@main.command(params=model_options())
 @click.argument("target", type=click.Choice([*TARGETS]), metavar="TARGET")
 @apply(
     [
         click.option(f"--{name.replace('_', '-')}", name, type=kind, help=help_text)
         for name, (kind, help_text) in OF_TARGETS.items()
-    ],
-    model_options(),
+    ]
 )
 @click.option(
     "--between",

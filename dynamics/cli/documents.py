@@ -8,7 +8,7 @@ import click
 
 from dynamics.cli.exits import Exit, Failure
 from dynamics.cli.group import main
-from dynamics.cli.options import CLOSURE, apply, model_options
+from dynamics.cli.options import CLOSURE, model_options
 from dynamics.cli.output import deliver, text_file
 from dynamics.cli.parsing import model_of, refuse_given
 from dynamics.errors import require_extra
@@ -16,8 +16,8 @@ from dynamics.errors import require_extra
 DOCUMENTS = ("markdown", "latex", "html")  # formats of a document with all steps of a derivation
 
 
-@main.command()
-@apply(model_options(symbolic=True), CLOSURE)
+@main.command(params=model_options(symbolic=True))
+@CLOSURE
 @click.option(
     "--correlated", is_flag=True, help="Print equations for inputs of any covariance, with matrices instead of modes."
 )
@@ -68,8 +68,7 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     return summary.as_latex(lines) if latex else summary.as_text(lines)
 
 
-@main.command()
-@apply(model_options())
+@main.command(params=model_options())
 @click.option(
     "--library",
     type=click.Choice(["torch", "jax"]),

@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -77,6 +76,8 @@ def reported() -> Iterator[None]:
     except OSError as error:
         _raise_output_error(error)
     except Exception as error:
+        import traceback
+
         traceback.print_exc()
         raise click.exceptions.Exit(Exit.INTERNAL) from error
 

@@ -1,12 +1,10 @@
 """Print the results of commands, and write them to files; options of the output are checked before any computation."""
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -147,6 +145,8 @@ def _deliver(result: Any, destination: Destination, printed: bool) -> None:
     if out is None or form is None:
         return
     if out == STDOUT:
+        from tempfile import TemporaryDirectory
+
         with TemporaryDirectory() as folder:  # libraries write pictures and archives to files that can be rewound
             path = Path(folder) / f"result{suffix_of(form)}"
             _write(result, form, path)
@@ -170,6 +170,8 @@ def _write(result: Any, form: str, path: Path) -> None:
 
 def as_json(result: Any) -> str:
     """Return a result as a JSON document."""
+    import json
+
     from dynamics.presentation.plain import plain
 
     return json.dumps(plain(result.value if isinstance(result, Printed) else result), allow_nan=False)

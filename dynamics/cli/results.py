@@ -5,13 +5,12 @@ from typing import Any
 import click
 
 from dynamics.cli.group import main
-from dynamics.cli.options import FILE, PROGRESS, Numbers, apply, model_options
+from dynamics.cli.options import FILE, PROGRESS, Numbers, model_options
 from dynamics.cli.output import DRAWN, PICTURES, Printed, prints
 from dynamics.cli.parsing import model_of
 
 
-@main.command()
-@apply(model_options())
+@main.command(params=model_options())
 @click.option(
     "--s0",
     type=Numbers(),

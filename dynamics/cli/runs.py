@@ -10,8 +10,8 @@ from dynamics.cli.output import TRAJECTORY, VALUES, Printed, prints
 from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
 
 
-@main.command()
-@apply(model_options(), S0, WEIGHTS, CLOSURE)
+@main.command(params=model_options())
+@apply(S0, WEIGHTS, CLOSURE)
 @click.option(
     "--end-time",
     type=float,
@@ -50,8 +50,8 @@ def solve(s0: list[float] | None, end_time: float, points: int, **others: Any) -
     return dyn.solve(model, start_of(s0, model, others), times, **settings, progress=others["progress"])
 
 
-@main.command()
-@apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE)
+@main.command(params=model_options())
+@apply(S0, WEIGHTS, STEPS, CLOSURE)
 @click.option(
     "--batch-size",
     type=int,
@@ -75,8 +75,8 @@ def iterate(s0: list[float] | None, steps: int, learning_rate: float, **others: 
     return dyn.iterate(model, start_of(s0, model, others), steps, learning_rate, **settings)
 
 
-@main.command()
-@apply(model_options(), WEIGHTS, STEPS)
+@main.command(params=model_options())
+@apply(WEIGHTS, STEPS)
 @click.option("--batch-size", type=int, default=10_000, show_default=True, help="Number of new samples in each step.")
 @click.option(
     "--seed",
