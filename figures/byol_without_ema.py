@@ -79,10 +79,10 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         full,
         f"byol-{loss}-{target}-{decay:g}-{rate:g}-{'bn' if batch_norm else 'no bn'}",
         _model(loss, target, decay, rate=rate),
-        dyn.Network(dyn.digits(), predictor=(64,), batch_norm=batch_norm),
+        dyn.Network(deep.digits(), predictor=(64,), batch_norm=batch_norm),
         STEPS[full],
         deep.LEARNING_RATE[loss],
-        batch_size=deep.BATCH,
+        batch_size=deep.BATCH[full],
         seed=deep.SEEDS,
         record=STEPS[full],
     )

@@ -18,7 +18,7 @@ from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
-BATCH = {False: 2_000, True: 50_000}
+BATCH = {False: 1_000, True: 50_000}
 POINTS = 30
 SEEDS = range(4)  # of initial weights and batches
 UNCHANGED = 0.1  # if the relative change of an eigenvalue in theory is below this, it counts as no change

@@ -56,7 +56,7 @@ def compute(full: bool) -> Data:
 
 def _supervised(seed: int) -> np.ndarray:
     """Return True for each digit (I,) that an MLP as large as the encoder recognises after training on labels."""
-    images = dyn.digits()
+    images = deep.digits()
     train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
     network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
     return network.fit(train, images.train_labels).predict(test) == images.test_labels

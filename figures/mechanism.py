@@ -26,7 +26,7 @@ STARTS = np.array([[0.03, 0.06], [0.06, 0.5], [0.06, 2.5], [0.5, 2.5]])
 TRAINED = STARTS[[1, 3]]
 END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
-BATCH = {False: 4_000, True: 50_000}
+BATCH = {False: 2_000, True: 50_000}
 # The gradient of two modes under the cosine loss has no finite variance: no theory predicts its sampling error.
 SEEDS = range(8)
 SPEED = LogNorm(0.01, 10.0)

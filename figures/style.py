@@ -105,3 +105,4 @@ def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):
             with replacing(stem.with_name(stem.name + suffix)) as fresh:
                 figure.savefig(fresh, metadata={metadata: None})
+            figure.set_layout_engine("none")  # both files have the same layout
