@@ -33,10 +33,10 @@ class Exit(IntEnum):
 MEANINGS = {
     Exit.SUCCESS: "The command is complete.",
     Exit.DISAGREEMENT: "A check does not hold: levels of description disagree.",
-    Exit.INVALID: "An option or an argument is not valid; nothing was computed.",
+    Exit.INVALID: "An option, an argument, or the file that it names is not valid; nothing was computed.",
     Exit.INCOMPLETE: "The computation ended early, for example because eigenvalues diverge; the result up to there is "
     "printed and written.",
-    Exit.INPUT_OUTPUT: "A file cannot be read, or the output cannot be written.",
+    Exit.INPUT_OUTPUT: "A file cannot be read or written, for example because the disk is full.",
     Exit.NOT_INSTALLED: "A part that the command needs is not installed.",
     Exit.INTERNAL: "An error in this program; the traceback is printed.",
     Exit.INTERRUPTED: "Interrupted by Ctrl-C; the result up to there is printed and written, unless a line on standard "

@@ -1,5 +1,6 @@
 """Define the main command ``ssl-dynamics``, to which the other modules add their commands."""
 
+import warnings
 from typing import Any
 
 import click
@@ -33,8 +34,9 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand."""
-        with reported():
+        """Run the subcommand; warnings are printed as one line."""
+        with reported(), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

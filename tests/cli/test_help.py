@@ -14,11 +14,10 @@ from dynamics.cli.group import FIRST_STEPS
 from tests.cli.calls import ROOT, call, process
 from tests.marks import parametrize
 
-SLOW = ("check", "first steps", "main")  # whose examples train a network
-EXAMPLES = {"": re.findall(r"^ +(ssl-dynamics .*)$", FIRST_STEPS, re.MULTILINE)} | {
-    name: re.findall(r"^ +(ssl-dynamics .*)$", command.help, re.MULTILINE)
-    for name, command in cli.main.commands.items()
-}
+SLOW = ("check", "first steps")  # whose examples train a network; those of "main" do so, too
+TEXTS = {"first steps": FIRST_STEPS, "main": cli.main.help}
+TEXTS |= {name: command.help for name, command in cli.main.commands.items()}
+EXAMPLES = {name: re.findall(r"^ +(ssl-dynamics .*)$", text, re.MULTILINE) for name, text in TEXTS.items()}
 RUNNING = [name for name, examples in EXAMPLES.items() if examples]
 
 

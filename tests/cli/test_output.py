@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 
 import matplotlib
 import numpy as np
@@ -161,3 +162,18 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     wrong = call("plot", path, "--quantity", "speed", "--out", tmp_path / "a.png")
     assert wrong.exit_code == 2 and "Argument `quantity` must be one of 's'" in wrong.stderr
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
+
+
+# --- warnings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line_on_standard_error(monkeypatch):
+    def rates(model, s):
+        warnings.warn("The tolerance is missed.", dyn.AccuracyWarning, stacklevel=1)
+        return np.array(s)
+
+    monkeypatch.setattr(dyn, "effective_rates", rates)
+    done = call("effective-rates", "--s", "1,2", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [1, 2])
+    assert done.stderr == "Warning: The tolerance is missed.\n"
