@@ -174,7 +174,7 @@ PUBLIC = {
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
-    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
+    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError", "plot_sweep"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
     *("collapse", "Collapse", "convergence_time", "effective_rates"),
