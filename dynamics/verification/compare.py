@@ -11,6 +11,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact, shortened
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.problem import too_many_fluctuating
@@ -133,30 +134,48 @@ class Comparison(Result):
         """The essence of the result on one line."""
         return f"network against theory, {len(self.step)} steps, {self.theory.shape[-1]} modes"
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """The kind of the result, and its steps."""
+        return f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the comparison."""
         sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
         step, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
-        rows = [
-            f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
-            f"  largest relative deviation {self.max_relative():.2e} (mode {mode + 1}, step {self.step[step]})",
-            f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
-        ]
+        where = f"(mode {mode + 1}, step {self.step[step]})"
+        rows = [("largest relative deviation", f"{self.max_relative():.2e} {where}"), self._agreement()]
         if self.reliable is None:
-            rows.append("  batch size                 effects on the mean are not predicted for this network")
+            rows.append(("batch size", "effects on the mean are not predicted for this network"))
         elif not self.reliable.all():
-            rows.append(
-                f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on"
-            )
+            rows.append(("batch size", f"prediction unreliable from step {self.step[~self.reliable][0]} on"))
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
-            rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
-        rows.append("  mode   theory      network     deviation   sampling error   (last step)")
-        last = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
-        for number, (theory, network, error) in enumerate(np.transpose(last).tolist(), 1):
-            scale = theory or 1.0  # the deviation of a collapsed mode is absolute
-            deviation = (network - theory) / scale
-            rows.append(f"  {number:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
-        return "\n".join(rows)
+            rows.append(("least aligned eigenvector", f"{least:.4f} at the start, {last:.4f} at the end"))
+        return [*rows, *shortened(self._last_step())]
+
+    def _agreement(self) -> Fact:
+        """Return the fraction of entries within two sampling errors, or the reason why these errors are unknown."""
+        try:
+            return "within 2 sampling errors", f"{100 * self.within():.0f} % of entries; error {self.source}"
+        except errors.ArgumentError as error:
+            return "sampling error", f"unknown: {error}"
+
+    def _last_step(self) -> list[Fact]:
+        """Return a row for each mode with its deviation at the last step; for a collapsed mode it is absolute."""
+        try:
+            sampling = self.sampling_error[-1]
+        except errors.ArgumentError:
+            sampling = np.full(self.theory_modes.shape[-1], np.nan)
+        rows = []
+        for number, (theory, network, error) in enumerate(
+            np.transpose([self.theory_modes[-1], self.network_modes[-1], sampling]).tolist(), 1
+        ):
+            scale = theory or 1.0
+            deviation = f"deviation {(network - theory) / scale:+.2e}"
+            deviation += "" if np.isnan(error) else f" +- {error / scale:.2e}"
+            rows.append((f"mode {number} at the end", f"theory {theory:<9.5g} network {network:<9.5g} {deviation}"))
+        return rows
 
 
 @isolated
