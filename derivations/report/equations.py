@@ -4,6 +4,7 @@ They fit a card in a notebook, and are found in a fraction of a second: a rate w
 expectation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -134,6 +135,16 @@ def _where(rows: list[str]) -> list[str]:
 def loss_equation(setting: SymbolicLoss) -> str:
     """Return the LaTeX of a loss, L = ..., written in vectors where possible."""
     return f"L = {in_vectors(Explicit(setting) if setting.operators else setting)}"
+
+
+def parameter_equations(values: Mapping[str, float]) -> str:
+    """Return the LaTeX of the values of parameters, to stand beside an equation."""
+    return "".join(rf", \quad {tex(sp.Symbol(name))} = {_number(value)}" for name, value in values.items())
+
+
+def _number(value: float) -> str:
+    mantissa, mark, exponent = f"{value:.6g}".partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if mark else mantissa
 
 
 @lru_cache(maxsize=256)

@@ -100,6 +100,11 @@ class Equilibria(Result):
         """True if there are few enough fixed points for the card in a notebook."""
         return 0 < len(self) <= MOST_ROWS
 
+    @property
+    def picture_height(self) -> float:
+        """Height of the picture in the card, in inches, enough for a row for each fixed point."""
+        return max(2.7, 1.0 + 0.28 * len(self))
+
 
 @isolated
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:

@@ -56,7 +56,7 @@ class Invariant(Result):
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the quantity."""
-        return [("quantity", self.formula), ("time", self._decay), ("model", str(self.model))]
+        return [("quantity", self.formula), ("in the flow", self._decay), ("model", str(self.model))]
 
     def __str__(self) -> str:
         return f"{self.formula}: {self._decay}"
@@ -64,7 +64,8 @@ class Invariant(Result):
     @property
     def _decay(self) -> str:
         rates = np.unique(self.decay)
-        listing = ", ".join(f"{rate:.6g}" for rate in rates[:6]) + ", ..." * (len(rates) > 6)
+        several = f"{rates[0]:.6g} ... {rates[-1]:.6g}"
+        listing = ", ".join(f"{rate:.6g}" for rate in rates) if len(rates) <= 4 else several
         return f"decays at the rate {listing}" if rates.any() else "conserved"
 
 

@@ -28,7 +28,7 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of
+from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
@@ -200,7 +200,7 @@ class Model(Value):
 
     @isolated
     def _repr_html_(self) -> str:
-        return card(f"Model of the loss {self.loss_name}", facts_of(self), formula=equations_of(self))
+        return card(title_of(self), facts_of(self), formula=equations_of(self))
 
     def _repr_latex_(self) -> str | None:
         return displayed(equations_of(self))

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from dynamics.model.expressions import Expression
     from dynamics.model.model import Model
 
-LONGEST_LOSS = 2_000  # number of characters of a loss above which only its text is shown
+LONGEST_LOSS = 300  # number of characters of a loss above which only its text is shown
+
+
+def title_of(model: "Model") -> str:
+    """Return a title for the card of a model."""
+    return f"Model with {model.loss} loss" if isinstance(model.loss, str) else "Model with a user-defined loss"
 
 
 def facts_of(model: "Model") -> list[Fact]:
@@ -65,5 +70,8 @@ def equation_of(expression: "Expression") -> str | None:
     if len(expression.text) > LONGEST_LOSS:
         return None
     if hasattr(expression, "derivation"):
-        return equations.loss_equation(expression.derivation())
-    return equations.gain_equation(expression.text, tuple(expression.parameters))
+        formula = equations.loss_equation(expression.derivation())
+    else:
+        formula = equations.gain_equation(expression.text, tuple(expression.parameters))
+    values = {name: value for name, value in expression.parameters.items() if not np.ndim(value)}
+    return formula + equations.parameter_equations(values)

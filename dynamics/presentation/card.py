@@ -17,7 +17,7 @@ CARD = "display:inline-block;max-width:100%;box-sizing:border-box;overflow-x:aut
 CARD += "border:1px solid rgba(128,128,128,0.4);border-radius:6px;text-align:left"
 TITLE = "font-weight:600;overflow-wrap:anywhere;margin-bottom:0.4em"
 ROW = "display:flex;flex-wrap:wrap;align-items:flex-start;gap:0.6em 1.4em"
-TABLE = "border-collapse:collapse;border:none;margin:0;flex:0 1 auto;max-width:36em"
+TABLE = "border-collapse:collapse;border:none;margin:0;flex:0 1 auto;max-width:30em"
 LINE = "background:none;border:none"
 CELL = "text-align:left;vertical-align:top;padding:0.12em 0;border:none;background:none;white-space:normal;"
 NAME = CELL + "padding-right:1.2em;font-weight:normal;opacity:0.7;white-space:nowrap"
@@ -41,14 +41,14 @@ def card(title: str, facts: Iterable[Fact], picture: Picture | None = None, form
     """Return the HTML of a card.
 
     title: first line. facts: pairs of a name and a value. picture: shown beside the facts. formula: LaTeX of a
-    displayed equation, which notebooks typeset. All texts are escaped, and long ones are cut.
+    displayed equation, shown beside the facts, which notebooks typeset. All texts are escaped, and long ones are cut.
     """
     rows = "".join(_row(name, value) for name, value in facts)
     parts = [f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'] if rows else []
     parts += [_image(picture)] if picture else []
+    parts += [f'<div style="{FORMULA}">$${html.escape(formula)}$$</div>'] if formula else []
     body = [f'<div style="{TITLE}">{escaped(title)}</div>']
     body += [f'<div style="{ROW}">{"".join(parts)}</div>'] if parts else []
-    body += [f'<div style="{FORMULA}">$${html.escape(formula)}$$</div>'] if formula else []
     return f'<div style="{CARD}">{"".join(body)}</div>'
 
 

@@ -37,6 +37,11 @@ class Result(Value):
         """True if the result has a plot that is drawn in a fraction of a second, for the card in a notebook."""
         return hasattr(self, "plot")
 
+    @property
+    def picture_height(self) -> float:
+        """Height of the picture in the card, in inches."""
+        return 2.7
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {one_line(self.headline)}>"
 
@@ -55,7 +60,8 @@ class Result(Value):
         try:
             from dynamics.presentation.plotting import small_picture
 
-            return Picture(*small_picture(self.plot), alternative=self.headline)  # type: ignore[attr-defined]
+            png, width = small_picture(self.plot, self.picture_height)  # type: ignore[attr-defined]
+            return Picture(png, width, alternative=self.headline)
         except Exception:  # whatever is wrong with the picture, the notebook shows the facts
             return None
 
