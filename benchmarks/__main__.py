@@ -14,12 +14,17 @@ ROWS = (
     "trajectory",
     "ensemble",
     "exact_ensemble",
+    "roofline",
+    "matrices",
+    "sweeps",
     "exact_solutions",
     "simulation",
     "training",
+    "deep_training",
     "closure",
     "size",
     "start",
+    "install",
 )
 
 

@@ -1,5 +1,7 @@
 """Solve the tasks of the benchmarks with other libraries, each with the best settings found.
 
+Functions of JAX are compiled with the same options of XLA as those of this project.
+
 The system is the flow of the cosine loss in mean field with alpha = 1 and no noise,
 ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5), where P_k is the sum of s_m^k over modes.
 """
@@ -14,6 +16,7 @@ import numpy.typing as npt
 import scipy.integrate
 
 from benchmarks.setting import END, TIMES
+from dynamics.numerics.compiler import compiled
 
 Array = npt.NDArray[np.float64]
 
@@ -58,12 +61,11 @@ def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable
             max_steps=4096,
         ).ys
 
-    with jax.enable_x64(True):
-        compiled = jax.jit(jax.vmap(solve) if ensemble else solve)
+    integrate = compiled(jax.vmap(solve) if ensemble else solve, "cpu")
 
     def run(s0):
         with jax.enable_x64(True):
-            return np.asarray(compiled(jnp.asarray(s0)))
+            return np.asarray(integrate(jnp.asarray(s0)))
 
     return run
 
@@ -135,10 +137,26 @@ def heyoka_by_hand(spectra: Array, batch: int, threads: int, tol: float = 1e-10)
 
 
 def torch_training(
-    loss: str, W0: Array, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"
+    loss: str,
+    W0: Array,
+    steps: int,
+    learning_rate: float,
+    batch: int,
+    seed: int = 0,
+    device: str = "cpu",
+    inputs: Array | None = None,
 ) -> Callable[[], Array]:
-    """Return a function () -> s (steps + 1, M) that trains the linear network in PyTorch; s: eigenvalues of W W^T."""
+    """Return a function () -> s (steps + 1, M) that trains the linear network in PyTorch; s: eigenvalues of W W^T.
+
+    inputs: covariance Sigma_x (N, N) of the inputs, so that s are the eigenvalues of W Sigma_x W^T; None for white
+    inputs.
+    """
     import torch
+
+    root = None if inputs is None else torch.tensor(np.linalg.cholesky(inputs), dtype=torch.float32, device=device)
+
+    def seen(W):
+        return W if root is None else W @ root
 
     def loss_of(p, z2):
         if loss == "euclidean":
@@ -154,15 +172,16 @@ def torch_training(
         W = torch.tensor(W0, dtype=torch.float32, device=device, requires_grad=True)
         weights = [W.detach().clone()]
         for _ in range(steps):
-            x1 = normal()
+            x1 = normal() if root is None else normal() @ root.T
             x2 = x1 + 0.1 * normal()
             z1, z2 = x1 @ W.T, x2 @ W.T
-            predictor = (W @ W.T).detach()
+            predictor = (seen(W) @ seen(W).T).detach()
             value = loss_of(z1 @ predictor.T, z2.detach())
             (slope,) = torch.autograd.grad(value, W)
             with torch.no_grad():
                 W -= learning_rate * slope
             weights.append(W.detach().clone())
+        weights = [seen(W) for W in weights]
         return np.linalg.svd(torch.stack(weights).cpu().numpy().astype(float), compute_uv=False)[:, ::-1] ** 2
 
     return run

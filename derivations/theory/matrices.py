@@ -84,8 +84,7 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
             value = n.Z * K
         for variable, (_, power) in zip((n.x, n.y), norms, strict=False):
             coefficient *= norm_weight(variable, power)
-        a, u = word
-        value = coefficient * _power(a) * u * _moment(forms) * value
+        value = coefficient * _passed_on(word, forms) * value
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
     if () in groups and len(groups) > 1:
         raise UnsupportedLossError(
@@ -145,6 +144,15 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
     return left(*word), [of(form) for form in forms]
 
 
+def _passed_on(word: Word, forms: list[Form]) -> sp.MatrixExpr:
+    """Return W_P^a u E[l prod_j (l^T A_j l) l^T] (M, d) for the word (a, u), with a product for each summand.
+
+    The products have fewer operations than the sum of the matrices (d, d), because M is smaller than d.
+    """
+    a, u = word
+    return sp.MatAdd(*(_power(a) * u * summand for summand in sp.MatAdd.make_args(_moment(forms)))).doit()
+
+
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
     """Return E[l prod_j (l^T A_j l) l^T] (d, d) for independent normals l (d,), by Isserlis' theorem.
 
@@ -162,9 +170,13 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 def _mean(forms: list[Form]) -> sp.Expr:
     """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l.
 
-    A_j is the matrix of the j-th form (see ``quadratic``).
+    A_j is the matrix of the j-th form (see ``quadratic``). Because A_1 = u^T W_P^b v, the trace is that of the smaller
+    matrix W_P^b v E[...] u^T (M, M).
     """
-    return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
+    if not forms:
+        return sp.Integer(1)
+    u, b, v = forms[0]
+    return sp.Trace(_power(b) * v * _moment(forms[1:]) * u.T).doit()
 
 
 def _power(exponent: sp.Expr) -> sp.MatrixExpr:

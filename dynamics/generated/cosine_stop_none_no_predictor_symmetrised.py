@@ -93,7 +93,7 @@ def drive_on_view1_integrand_1(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 
@@ -105,7 +105,7 @@ def drive_on_view1_integrand_2(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (Y @ K)
         - (4 / xp.pi * (Z * x**2)) * (
-            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * X + X @ X.mT @ Y + X @ Y.mT @ X) @ K
         )
     )
 
@@ -117,7 +117,7 @@ def drive_on_view2_integrand_1(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (Y @ K)
         - (4 / xp.pi * (Z * x**2)) * (
-            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * X + X @ X.mT @ Y + X @ Y.mT @ X) @ K
         )
     )
 
@@ -129,7 +129,7 @@ def drive_on_view2_integrand_2(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 

@@ -205,7 +205,7 @@ def drive_on_view1_integrand_1(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 
@@ -215,10 +215,10 @@ def drive_on_view1_integrand_2(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (2 / xp.pi * Z) * (W_P @ Y @ K)
-        - (4 / xp.pi * (Z * x**2)) * (
-            W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        -(4 / xp.pi * (Z * x**2)) * (
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * (W_P @ X) + W_P @ X @ X.mT @ Y + W_P @ X @ Y.mT @ X) @ K
         )
+        + (2 / xp.pi * Z) * (W_P @ Y @ K)
     )
 
 
@@ -227,10 +227,10 @@ def drive_on_view2_integrand_1(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
     return (
-        (2 / xp.pi * Z) * (W_P @ Y @ K)
-        - (4 / xp.pi * (Z * x**2)) * (
-            W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        -(4 / xp.pi * (Z * x**2)) * (
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * (W_P @ X) + W_P @ X @ X.mT @ Y + W_P @ X @ Y.mT @ X) @ K
         )
+        + (2 / xp.pi * Z) * (W_P @ Y @ K)
     )
 
 
@@ -241,7 +241,7 @@ def drive_on_view2_integrand_2(x, y, W_P, z1, z2, t1, t2):
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 

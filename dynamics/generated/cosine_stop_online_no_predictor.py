@@ -77,7 +77,7 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
     return (
         (4 / xp.pi * Z) * (X @ K)
         - (8 / xp.pi * (Z * y**2)) * (
-            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 

@@ -83,7 +83,7 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
     return (
         (4 / xp.pi * Z) * (Y @ K)
         - (8 / xp.pi * (Z * x**2)) * (
-            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+            (xp.linalg.trace(X @ Y.mT)[..., None, None] * X + X @ X.mT @ Y + X @ Y.mT @ X) @ K
         )
     )
 

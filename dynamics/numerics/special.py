@@ -219,21 +219,38 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
     (..., 1, 1) for x, y and |det K|.
 
     The computation uses the singular vectors of Y, and then those of X K^T. In this way the unit matrix 1 is not lost
-    next to terms that are 1e20 times as large, and terms that cancel in products with K cancel exactly.
+    next to terms that are 1e20 times as large, and terms that cancel in products with K cancel exactly. Neither
+    decomposition depends on x. The nodes of a quadrature, on axis -3 of x and y, share those of equal y.
     """
     xp = X.__array_namespace__()
-    Y, directions, decay_y = _directions(y, Y)
+    y, places = _different(y)
+    Y, s, directions = _directions(Y)
+    decay_y = _decay(y, s)
     K = decay_y * directions
-    X, directions, decay_x = _directions(x, X @ K.mT)
-    weight_x, weight_y = (xp.prod(decay, axis=-2, keepdims=True) for decay in (decay_x, decay_y))
-    Y = (Y * decay_y.mT) @ directions.mT
-    return X * decay_x.mT, Y * decay_x.mT, decay_x * (directions @ K), weight_x * weight_y
+    X, s, directions = _directions(X @ K.mT)
+    Y, K, weight_y = (Y * decay_y.mT) @ directions.mT, directions @ K, xp.prod(decay_y, axis=-2, keepdims=True)
+    X, Y, K, s, weight_y = (a[places] for a in (X, Y, K, s, weight_y))
+    decay_x = _decay(x, s)
+    return X * decay_x.mT, Y * decay_x.mT, decay_x * K, xp.prod(decay_x, axis=-2, keepdims=True) * weight_y
 
 
-def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
-    """Return Y V, V^T and (1 + 2 y^2 s^2)^(-1/2), where Y = U diag(s) V^T is the singular value decomposition of Y.
+def _different(y: Array) -> tuple[Array, Any]:
+    """Return the different entries of y (..., K, 1, 1) along axis -3, and the index that gives y from these entries."""
+    if y.ndim < 3 or y.shape[-3] == 1:
+        return y, ...
+    _, first, nodes = np.unique(y, axis=-3, return_index=True, return_inverse=True)
+    return y[..., first, :, :], (..., nodes.ravel(), slice(None), slice(None))
 
-    The shapes are (..., M, d), (..., d, d) and (..., d, 1). The singular values s are in ascending order. The columns
+
+def _decay(y: Array, s: Array) -> Array:
+    """Return (1 + 2 y^2 s^2)^(-1/2), the factor by which the tilt reduces a standard deviation."""
+    return 1 / s.__array_namespace__().sqrt(1 + 2 * (y * s) ** 2)
+
+
+def _directions(Y: Array) -> tuple[Array, Array, Array]:
+    """Return Y V, s and V^T, where Y = U diag(s) V^T is the singular value decomposition of Y.
+
+    The shapes are (..., M, d), (..., d, 1) and (..., d, d). The singular values s are in ascending order. The columns
     of X K^T in ``tilt`` then descend in size. This order makes the decomposition of X K^T accurate even if the sizes of
     its columns are very different.
     """
@@ -243,4 +260,4 @@ def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
     along = xp.concat([U * s[..., None, :], xp.zeros((*U.shape[:-1], rest))], axis=-1)
     s = xp.concat([s, xp.zeros((*s.shape[:-1], rest))], axis=-1)
     s, along = xp.flip(s, axis=-1)[..., None], xp.flip(along, axis=-1)
-    return along, xp.flip(directions, axis=-2), 1 / xp.sqrt(1 + 2 * (y * s) ** 2)
+    return along, s, xp.flip(directions, axis=-2)

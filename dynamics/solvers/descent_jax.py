@@ -12,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.compiler import compiled
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
@@ -177,7 +178,8 @@ def _compiled(
 
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec(), rows)
-    return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False))
+    on_devices = jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False)
+    return compiled(on_devices, devices[0].platform)
 
 
 def _pass(

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.compiler import compiled
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
@@ -184,9 +185,9 @@ def _compiled(
         own_rules = jax.tree.map(lambda a: a[0], rules)  # each device has one group
         return (each_alone if alone else group)(members, parameters, options, own_rules)
 
-    return jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(rows, rows, PartitionSpec(), rows), out_specs=rows, check_vma=False)
-    )
+    specs = (rows, rows, PartitionSpec(), rows)
+    on_devices = jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False)
+    return compiled(on_devices, devices[0].platform)
 
 
 def _group(

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from benchmarks import exact_ensemble, measure, page, peers, row
+from benchmarks import deep_training, exact_ensemble, install, matrices, measure, page, peers, roofline, row, sweeps
+from benchmarks.operations import count_operations
 from benchmarks.setting import TIMES, spectra
+from dynamics.numerics.context import jax_settings
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,3 +121,96 @@ def test_the_closure_by_hand_gives_the_trajectories_of_the_exact_closure():
     model = dyn.Model("cosine", noise=(0.0, exact_ensemble.SIGMA2))
     ours = dyn.solve(model, s0, exact_ensemble.TIMES, method="scipy", rtol=1e-9).s
     np.testing.assert_allclose(exact_ensemble.diffrax_by_hand()(s0), ours, rtol=exact_ensemble.ERROR)
+
+
+@pytest.mark.long
+def test_the_closure_of_matrices_by_hand_gives_the_trajectories_of_the_exact_closure():
+    covariance, W0 = matrices.inputs(), np.random.default_rng(1).normal(size=(matrices.M, matrices.N)) / 4
+    model = dyn.Model("cosine", noise=(0.0, matrices.SIGMA2), inputs=covariance)
+    ours = dyn.solve(model, W0, matrices.TIMES, rtol=1e-5).weights
+    assert matrices.deviation(matrices.diffrax_by_hand(covariance)(W0), ours) < matrices.ERROR
+
+
+def test_the_largest_deviation_of_weights_is_relative_to_the_weights_of_the_same_time():
+    reference = np.array([[[1.0, 2.0]], [[10.0, -40.0]]])
+    assert matrices.deviation(reference + np.array([[[0.0, 0.2]], [[2.0, 0.0]]]), reference) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("closure", "tolerance"), [("mean_field", 1e-13), ("gaussian", sweeps.ERROR)])
+def test_rates_of_the_loop_by_hand(closure, tolerance):
+    sigma2, s = 0.3, np.geomspace(0.05, 1.0, 4)
+    by_hand = {"gaussian": sweeps.exact_rates, "mean_field": sweeps.mean_field_rates}[closure](sigma2, s)
+    ours = EigenmodeField(dyn.Model("cosine", noise=(0.0, sigma2)), closure).of_eigenvalues(s)
+    np.testing.assert_allclose(by_hand, ours, rtol=0, atol=tolerance * np.abs(ours).max())
+
+
+def test_a_sweep_and_its_loop_by_hand_have_the_same_points(monkeypatch, tmp_path):
+    monkeypatch.setattr(sweeps, "SIZES", {"mean_field": (4, 5)})
+    monkeypatch.setattr(sweeps, "CHUNKS", {"mean_field": 10})
+    monkeypatch.setattr(sweeps, "SHARE", {"mean_field": 7})
+    points = sweeps.peer_points("mean_field")
+    swept, alone = sweeps.sweep("mean_field", None, tmp_path), sweeps.blocks("mean_field")
+    assert len(points) == len(swept) == 3
+    np.testing.assert_allclose(alone, swept, rtol=1e-9)
+    for point, s in zip(points, swept, strict=True):
+        np.testing.assert_allclose(s, sweeps.by_hand("mean_field", point), rtol=1e-5)  # both at some 1e-6
+
+
+def test_operations_of_an_integrand_are_counted_by_the_arrays_on_which_they_act():
+    def integrand(x, y, s, lam, ratio):
+        xp = x.__array_namespace__()
+        Delta = 1 + lam * s * x**2  # on modes: 1 product; on nodes: 1 product; on both: 1 product and 1 addition
+        return ratio * y / xp.sqrt(xp.prod(Delta, axis=-2)) / Delta  # on both: 1 product of the modes and 1 division
+
+    tally = count_operations(integrand)
+    assert tally["multiplication", False, True] == 1 and tally["multiplication", True, False] == 1
+    assert tally["multiplication", True, True] == 3 and tally["addition", True, True] == 2  # with those of the weights
+    assert tally["division", True, True] == tally["division", True, False] == tally["square root", True, False] == 1
+    assert tally["exponential", True, True] == 0
+
+
+def test_the_counted_bytes_are_those_of_operands_and_results():
+    tally = count_operations(lambda x, y, s, lam, ratio: x * s)
+    assert tally["bytes", True, True] == 8 + 2 * 8  # the product; weighted
+    assert tally["bytes", True, False] == 2 * 8 and tally["bytes", False, True] == 8
+
+
+def test_the_roofline_is_that_of_the_rates_that_are_timed():
+    model = dyn.Model("cosine", noise=(0.0, 0.1))
+    tally = count_operations(model.generated.rates.integrals[0].integrand, 0.0, 0.1)
+    assert tally["division", True, True] == 1 and tally["square root", True, False] == 1
+    s = np.array([[0.2, 0.5, 1.0]])
+    field = EigenmodeField(model, rtol=1e-7)
+    field.of_eigenvalues(s)
+    with jax_settings(x64=True):
+        rates = roofline.compiled_rates(model, s, field.quadratures["rates"].rules[0])()
+    np.testing.assert_allclose(rates, field.of_eigenvalues(s), rtol=1e-12)
+
+
+def test_a_wheel_without_extras_needs_no_package_of_an_extra():
+    needed = install.required(install.PACKAGE)
+    assert {"numpy", "jax", "equinox"} <= needed and not install.NOT_NEEDED & needed
+    assert install.NOT_NEEDED - {"torch"} <= install.locked()  # so the names are those of the packages
+
+
+def test_installed_sizes_are_those_of_the_files_and_packages_that_are_absent_are_left_out():
+    sizes = install.sizes({"click", "tqdm", "no-such-package"})
+    assert set(sizes) == {"click", "tqdm"} and min(sizes.values()) > 50_000
+    assert list(sizes.values()) == sorted(sizes.values(), reverse=True)
+
+
+@pytest.mark.torch
+def test_deep_networks_in_pytorch_have_the_same_loss():
+    images = dyn.digits()
+    network = dyn.Network(images, encoder=dyn.MLP(deep_training.WIDTHS[:2]), projector=deep_training.WIDTHS[2:])
+    model = dyn.Model("cosine", predictor=dyn.ClosedForm(deep_training.ALPHA), weight_decay=deep_training.WEIGHT_DECAY)
+    run = dyn.train(model, network, 200, deep_training.LEARNING_RATE, batch_size=deep_training.BATCH, record=200)
+    by_hand = deep_training.torch_training(images.train, network.views, 200, threads=1)()
+    assert abs(by_hand - run.measures["loss"][-1]) < deep_training.SPREAD
+
+
+def test_every_row_can_be_chosen_by_name():
+    from benchmarks.__main__ import ROWS
+
+    modules = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "\ndef measure()" in path.read_text("utf-8")}
+    assert set(ROWS) == modules

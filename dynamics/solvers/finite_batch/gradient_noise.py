@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters
+from dynamics.numerics.compiler import compiled
 from dynamics.solvers.finite_batch.sampled_gradients import Gradients, sample_gradients
 from dynamics.solvers.finite_batch.states import NetworkState
 
@@ -36,7 +37,7 @@ def gradient_noise(generated: DerivedLoss) -> Callable[..., GradientNoise]:
 
     The remaining arguments of the compiled function are (parameters, size, state, views, slopes, deviation).
     """
-    return jax.jit(partial(_gradient_noise, generated))
+    return compiled(partial(_gradient_noise, generated), jax.default_backend())
 
 
 def _gradient_noise(

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters
+from dynamics.numerics.compiler import compiled
 from dynamics.solvers.finite_batch.moments import Blocks, Moments, blocks
 from dynamics.solvers.finite_batch.sampled_gradients import Gradients, sample_gradients
 from dynamics.solvers.finite_batch.states import Neighbours, NetworkState
@@ -61,7 +62,7 @@ def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled
     The remaining arguments of the compiled function are (parameters, eta, batch, states, share, views, more_views,
     deviation). learned: True if the predictor is learned.
     """
-    return jax.jit(partial(_sampled_step, generated, learned))
+    return compiled(partial(_sampled_step, generated, learned), jax.default_backend())
 
 
 def _sampled_step(

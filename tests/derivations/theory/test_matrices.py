@@ -14,14 +14,14 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from derivations.theory import matrices
-from derivations.theory.matrices import TILTED, VECTORS, W_P, K, d
+from derivations.theory.matrices import TILTED, VECTORS, W_P, K
 
 Z1, Z2, T1, T2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
 P = n.lam[n.k] * Z1
 L1, L2, K2 = VECTORS[n.z1], VECTORS[n.z2], VECTORS[n.t2]
 X, Y = TILTED  # W_P L1 K^T and K2 K^T
-pairs = sp.Trace(Y.T * X) * sp.Identity(d) + (Y.T * X + X.T * Y)
-COSINE = (4 * n.Z / sp.pi) * W_P * Y * K - (8 * n.Z * n.x**2 / sp.pi) * W_P * X * pairs * K
+pairs = sp.Trace(X * Y.T) * W_P * X + (W_P * X * Y.T * X + W_P * X * X.T * Y)
+COSINE = (4 * n.Z / sp.pi) * W_P * Y * K - (8 * n.Z * n.x**2 / sp.pi) * pairs * K
 
 
 @pytest.mark.parametrize(
