@@ -50,7 +50,7 @@ from .solvers.flow import solve as solve
 from .sweeps.sweep import sweep as sweep
 from .verification.check import Check as Check
 from .verification.check import check as check
-from .verification.compare import Comparison as Comparison
 from .verification.compare import compare as compare
+from .verification.comparison import Comparison as Comparison
 
 __version__: str

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
+from dynamics.errors import ArgumentError
 from dynamics.numerics.files import write_text
+from dynamics.results.animation import check_file
 from figures import captions, gallery, names, style
 
 
@@ -18,6 +20,14 @@ class _Command(click.Command):
             formatter.write_dl([*titles, ("gallery", "One page with all figures.")])
 
 
+def _animation(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Return the path of an animation; raise a usage error if it cannot be written."""
+    try:
+        return None if path is None else check_file(path)
+    except ArgumentError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
 @click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
@@ -26,7 +36,13 @@ class _Command(click.Command):
     is_flag=True,
     help="Compute at the size of Halvagal et al. (2023). The longest figure then takes hours instead of a minute.",
 )
-def main(name: str | None, out: Path, full: bool) -> None:
+@click.option(
+    "--animate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_animation,
+    help="File (.gif, or .mp4 with ffmpeg) for an animation, in which the curves are drawn from left to right.",
+)
+def main(name: str | None, out: Path, full: bool, animate: Path | None) -> None:
     """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""
     if name is None:
         click.echo(click.get_current_context().get_help())
@@ -38,6 +54,8 @@ def main(name: str | None, out: Path, full: bool) -> None:
     figure = importlib.import_module(f"figures.{name}")
     data = figure.compute(full)
     style.save(figure.draw, data, out / name)
+    if animate is not None:
+        style.animate(figure.draw, data, animate)
     write_text(out / f"{name}.md", captions.reflow(figure.caption(data, full)))
 
 

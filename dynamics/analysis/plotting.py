@@ -8,7 +8,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.results.plotting import EIGENVALUES, axes_of, legend_above
+from dynamics.presentation.plotting import EIGENVALUES, axes_of, label_of, legend_above
 
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
@@ -37,20 +37,6 @@ PHASES = {  # colours of the outcomes, from the palette of Okabe and Ito
     "oscillation": "#CC79A7",
     "undecided": "#FFFFFF",
 }
-PARAMETERS = {  # axis label of each parameter
-    "weight_decay": r"weight decay $\rho$",
-    "learning_rate": r"learning rate $\eta$",
-    "sigma1": r"noise $\sigma_1$ of the online view",
-    "sigma2": r"noise $\sigma_2$ of the target view",
-    "alpha": r"exponent $\alpha$ of the predictor",
-    "epsilon": r"offset $\epsilon$ of the predictor",
-    "decay": r"decay $\tau$ of the target",
-}
-
-
-def label_of(parameter: str) -> str:
-    """Return the axis label of a parameter."""
-    return PARAMETERS.get(parameter, parameter.replace("_", " "))
 
 
 def plot_design(design: "Design", ax: Axes | None = None) -> Axes:

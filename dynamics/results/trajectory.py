@@ -187,10 +187,14 @@ class Trajectory(Result):
         return self.status == "complete" or self.status.startswith(STEADY)
 
     @isolated
-    def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
+    def plot(
+        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: bool | int | None = None, **style: Any
+    ) -> "Axes":
         """Draw eigenvalues or another quantity against the step.
 
-        For a flow, or if ``ax`` already shows time, the horizontal axis is time.
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time. Of an ensemble with more than ten
+        members, the median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure
+        have a legend and a title; the legend also includes results that are drawn into these axes later.
 
         Parameters
         ----------
@@ -198,8 +202,11 @@ class Trajectory(Result):
             Axes to draw in; by default the axes of a new figure.
         quantity : str
             "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        lines : bool or int, optional
+            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles;
+            True for all members.
         **style
-            Arguments for ``Axes.plot`` of matplotlib.
+            Arguments for ``Axes.plot`` of matplotlib. A ``label`` is the name of the trajectory in the legend.
 
         Returns
         -------
@@ -213,7 +220,89 @@ class Trajectory(Result):
         from dynamics.results.plotting import plot_trajectory
 
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
-        return plot_trajectory(self, ax, quantity, **style)
+        return plot_trajectory(self, ax, quantity, lines, **style)
+
+    @isolated
+    def explore(self, figure: Any = None, quantity: str = "s") -> Any:
+        """Draw eigenvalues or another quantity as an interactive Plotly figure, for notebooks and web pages.
+
+        The value under the mouse pointer is shown. Requires the extra ``interactive``.
+
+        Parameters
+        ----------
+        figure : plotly.graph_objects.Figure, optional
+            Figure to draw in, such as the result of ``explore`` of another trajectory; by default a new figure.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure, which a notebook shows; ``figure.write_html(path)`` writes a web page.
+
+        Raises
+        ------
+        ArgumentError
+            If the quantity is unknown, or if the trajectory is a flow but ``figure`` shows steps.
+        MissingExtraError
+            If Plotly is not installed.
+        """
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        errors.require_extra("interactive", "plotly")
+        from dynamics.results.explorer import explore_trajectory
+
+        return explore_trajectory(self, figure, quantity)
+
+    @isolated
+    def animate(
+        self,
+        path: str | Path,
+        *others: "Trajectory",
+        quantity: str = "s",
+        frames: int = 60,
+        frame_rate: int = 15,
+        progress: bool | None = None,
+    ) -> Path:
+        """Write an animation, in which eigenvalues or another quantity are drawn from left to right.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write: .gif, or .mp4 if the program ffmpeg is installed.
+        *others : Trajectory
+            Further results that are drawn on the same axes, such as a network beside its theory.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        frames : int, default 60
+            Number of frames, at most 500.
+        frame_rate : int, default 15
+            Frames per second.
+        progress : bool, optional
+            Show a progress bar. By default the bar is shown if the animation takes long.
+
+        Returns
+        -------
+        Path
+            The path of the file.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid, or if ffmpeg is missing.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], range(10))
+        >>> flow.animate("flow.gif", frames=5).name
+        'flow.gif'
+        """
+        from dynamics.results.animation import animate_trajectory
+
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        for other in others:
+            errors.instance("others", other, Trajectory, "be trajectories")
+        return animate_trajectory(self, path, others, quantity, frames, frame_rate, progress)
 
     @isolated
     def save(self, path: str | Path) -> Path:

@@ -17,7 +17,7 @@ from dynamics.numerics.progress import check_progress
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import COLUMNS, Fact, one_line
 from dynamics.verification import dynamics_checks, loss_checks
-from dynamics.verification.compare import Comparison
+from dynamics.verification.comparison import Comparison
 from dynamics.verification.subject import LevelCheck, Subject
 
 if TYPE_CHECKING:
