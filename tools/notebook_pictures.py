@@ -31,7 +31,9 @@ model = dyn.Model('euclidean', weight_decay=0.01, noise=(0.1, 0.2))
 dyn.solve(model, s0, np.linspace(0, 12, 61))""",
     "flow-in-text": "print(dyn.solve(model, s0, np.linspace(0, 12, 61)))",
     "flow-plot": "dyn.solve(model, s0, np.linspace(0, 12, 61)).plot();",
-    "ensemble": "dyn.solve(dyn.Model('cosine', noise=(0, np.linspace(0, 0.5, 40))), s0, np.linspace(0, 12, 61))",
+    "ensemble": """
+ensemble = dyn.solve(dyn.Model('cosine', noise=(0, np.linspace(0, 0.5, 40))), s0, np.linspace(0, 12, 61))
+ensemble""",
     "descent": "dyn.iterate(model, s0, 100, 0.1, batch_size=256, input_dimension=16)",
     "network": """
 descent = dyn.iterate(model, s0, 100, 0.1, batch_size=256, input_dimension=3)
@@ -39,18 +41,29 @@ network = dyn.train(model, np.diag(np.sqrt(s0)), 100, 0.1, batch_size=256, recor
 network""",
     "comparison": "dyn.compare(descent, network)",
     "comparison-plot": "dyn.compare(descent, network).plot();",
-    "check": "dyn.check(dyn.Model('cosine', noise=(0.0, 0.2)))",
+    "check": "check = dyn.check(dyn.Model('cosine', noise=(0.0, 0.2)))\ncheck",
     "equilibria": "equilibria = dyn.equilibria(dyn.Model('euclidean', weight_decay=0.05), s0)\nequilibria",
     "equilibrium": "equilibria[0]",
-    "bifurcation": "dyn.bifurcation(dyn.Model('euclidean'), 'weight_decay', (0.01, 0.3))",
-    "collapse": "dyn.collapse(dyn.Model('euclidean', weight_decay=0.1), s0)",
+    "bifurcation": "bifurcation = dyn.bifurcation(dyn.Model('euclidean'), 'weight_decay', (0.01, 0.3))\nbifurcation",
+    "collapse": "collapse = dyn.collapse(dyn.Model('euclidean', weight_decay=0.1), s0)\ncollapse",
     "phase-diagram": """
-dyn.phase_diagram(model, s0, ('weight_decay', (0, 0.4)), ('learning_rate', (0.1, 3)), points=25)""",
+phases = dyn.phase_diagram(model, s0, ('weight_decay', (0, 0.4)), ('learning_rate', (0.1, 3)), points=25)
+phases""",
     "invariant": "dyn.invariants(dyn.Model('cosine', isotropic=True))[0]",
-    "design": "dyn.design(dyn.SimultaneousArrival(time=5.0))",
+    "design": "design = dyn.design(dyn.SimultaneousArrival(time=5.0))\ndesign",
     "prepared-solver": "dyn.prepare(model, modes=3, times=[0.0, 5.0])",
     "images": "images = dyn.gaussian_images(side=4, train=100, test=50)\nimages",
     "deep-network": "dyn.Network(images, encoder=dyn.MLP((8,)), projector=(6, 4), views=None)",
+    "theories": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1))",
+    "theory-and-network-plot": "ax = descent.plot()\nnetwork.plot(ax);",
+    "ensemble-plot": "ensemble.plot(lines=5);",
+    "theories-plot": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1)).plot();",
+    "check-plot": "check.plot();",
+    "equilibria-plot": "equilibria.plot();",
+    "bifurcation-plot": "bifurcation.plot();",
+    "collapse-plot": "collapse.plot();",
+    "phase-diagram-plot": "phases.plot();",
+    "design-plot": "design.plot();",
     "progress": """
 from dynamics.numerics.progress import progress_bar
 bar = progress_bar(100, 'train', True, unit='steps')

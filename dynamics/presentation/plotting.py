@@ -104,9 +104,13 @@ def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
 
 
 def new_axes(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **options: Any) -> Any:
-    """Return the axes (rows, columns) of a new figure. options: arguments of ``Figure.subplots``."""
-    with styled():
-        return styled_axes(plt.figure(figsize=(width, height), layout="constrained"), rows, columns, **options)
+    """Return the axes (rows, columns) of a new figure. options: arguments of ``Figure.subplots``.
+
+    The figure is made with the user's settings: the first figure of a notebook starts the notebook's backend, which
+    changes settings that a context of other settings would reset at its end, and later figures would not be shown.
+    """
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    return styled_axes(figure, rows, columns, **options)
 
 
 def styled_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> Any:

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float64]
 
 QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
-MOST_LINES, MOST_POINTS = 200, 500_000  # of a picture that is drawn in a fraction of a second
+MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a fraction of a second
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -362,8 +362,8 @@ class Trajectory(Result):
 
     @property
     def is_quick_to_draw(self) -> bool:
-        """True if the plot has few enough lines for the card in a notebook."""
-        return 0 < self.s.size <= MOST_POINTS and math.prod(self.s.shape[:-2]) * self.s.shape[-1] <= MOST_LINES
+        """True if there are few enough modes and points for the card in a notebook."""
+        return 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
 
 
 def _span(s: Array) -> str:

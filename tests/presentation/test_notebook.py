@@ -45,6 +45,13 @@ def test_quick_work_leaves_no_output():
     assert outputs == []
 
 
+def test_every_plot_is_shown():
+    """The first figure starts the backend of the notebook; later ones are shown as well."""
+    first = "import dynamics as dyn\nflow = dyn.solve(dyn.Model('cosine'), [0.1, 0.5], [0, 1])\nflow.plot();"
+    outputs, _ = executed("flow = None", first, "flow.plot();", "flow", "flow.plot();")
+    assert ["image/png" in cell[0].data for cell in outputs[1:3] + outputs[4:]] == [True] * 3
+
+
 def test_a_kernel_does_not_make_a_child_process_a_notebook():
     code = "from dynamics.numerics.progress import has_notebook; print(has_notebook())"
     child = f"import subprocess\nprint(subprocess.check_output([{sys.executable!r}, '-c', {code!r}], text=True))"
