@@ -1,7 +1,6 @@
 """Define the trajectory: eigenvalues over time, the common result of flow, descent map and network."""
 
 import math
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Array = npt.NDArray[np.float64]
 
 QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
+MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a fraction of a second
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -444,27 +445,31 @@ class Trajectory(Result):
         """The essence of the result on one line."""
         return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
 
-    @isolated
-    def __str__(self) -> str:
-        last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
-        ensemble = self.s.shape[:-2]
-        lines = [
-            textwrap.fill(f"{KINDS[self.kind].capitalize()} of {self.model}", 100, subsequent_indent="  "),
-            f"  modes {self.s.shape[-1]}, times {len(self.t)}" + (f", ensemble {ensemble}" if ensemble else ""),
-        ]
+    @property
+    def title(self) -> str:
+        """The kind of the trajectory, and its model."""
+        return f"{KINDS[self.kind].capitalize()} of {self.model}"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the trajectory."""
+        ensemble = f", ensemble {self.s.shape[:-2]}" if self.s.ndim > 2 else ""
+        rows = [("size", f"modes {self.s.shape[-1]}, times {len(self.t)}{ensemble}")]
         if len(self.t):
-            lines.append(f"  t    {self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)")
+            rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
-            lines.append(f"  step {self.step[0]} ... {self.step[-1]}")
-        if last.size:
-            lines.append(f"  s    {_span(self.s[..., 0, :])} at the start")
-            lines.append(f"       {_span(last)} at the end")
+            rows.append(("step", f"{self.step[0]} ... {self.step[-1]}"))
+        if self.s.size:
+            rows += [("s at the start", _span(self.s[..., 0, :])), ("s at the end", _span(self.s[..., -1, :]))]
         error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
-        lines.append(f"  method {self.method}{error}")
+        rows.append(("method", f"{self.method}{error}"))
         if self.reliable is not None and self.step is not None and not self.reliable.all():
-            lines.append(f"  batch size: prediction of s unreliable from step {self.step[~self.reliable][0]} on")
-        lines.append(f"  status {self.status}")
-        return "\n".join(lines)
+            rows.append(("batch size", f"prediction of s unreliable from step {self.step[~self.reliable][0]} on"))
+        return [*rows, ("status", self.status)]
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough modes and points for the card in a notebook."""
+        return 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
 
 
 def _span(s: Array) -> str:
