@@ -41,6 +41,7 @@ from .networks.deep.network import MLP as MLP
 from .networks.deep.network import ConvNet as ConvNet
 from .networks.deep.network import Network as Network
 from .networks.train import train as train
+from .results.concatenation import concatenate as concatenate
 from .results.storage import load as load
 from .results.trajectory import Trajectory as Trajectory
 from .solvers.descent import iterate as iterate

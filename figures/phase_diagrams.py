@@ -17,6 +17,7 @@ from dynamics.analysis.phase_diagram import PhaseDiagram
 from dynamics.analysis.plotting import PHASES
 from figures import style
 from figures.captions import count, listing, percent
+from figures.panels import panel_names
 
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 CELLS = {False: 80, True: 200}
@@ -48,6 +49,9 @@ def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
         sigma = ("sigma1", np.linspace(*SIGMA, cells))
         diagrams[name, "noise"] = dyn.phase_diagram(model, S0, rho, sigma, learning_rate=ETA)
     return diagrams
+
+
+PANELS = panel_names(("learning rate", "noise"), LOSSES)
 
 
 def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:

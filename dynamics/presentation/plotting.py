@@ -5,7 +5,10 @@ a module when it is called. In these modules, arguments that are results have th
 import. The style is set for the axes that are drawn, and never in the user's ``matplotlib.rcParams``.
 """
 
+import io
 import textwrap
+import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
@@ -55,6 +59,8 @@ TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
 POINTS = 30  # largest number of points of a mode of a network that are drawn
 NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
 WIDTH = 4.0  # of new figures, in inches
+PIXELS_PER_INCH = 96  # of a page
+SCALE = 2  # pixels of the file of a small picture per pixel of the page, for screens with a high resolution
 TITLE_CHARACTERS, TITLE_LINES = 64, 3  # largest number of characters of a line in a title, and of lines
 SWATCHES = 10  # largest number of colours in the key of the modes
 
@@ -98,9 +104,13 @@ def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
 
 
 def new_axes(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **options: Any) -> Any:
-    """Return the axes (rows, columns) of a new figure. options: arguments of ``Figure.subplots``."""
-    with styled():
-        return styled_axes(plt.figure(figsize=(width, height), layout="constrained"), rows, columns, **options)
+    """Return the axes (rows, columns) of a new figure. options: arguments of ``Figure.subplots``.
+
+    The figure is made with the user's settings: the first figure of a notebook starts the notebook's backend, which
+    changes settings that a context of other settings would reset at its end, and later figures would not be shown.
+    """
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    return styled_axes(figure, rows, columns, **options)
 
 
 def styled_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> Any:
@@ -114,6 +124,21 @@ def styled_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any)
         for axis in ("x", "y"):
             ax.tick_params(axis, labelsize=STYLE[f"{axis}tick.labelsize"], labelfontfamily=STYLE["font.family"])
     return axes
+
+
+def small_picture(draw: Callable[[Axes], Any], height: float) -> tuple[bytes, int]:
+    """Return a picture in the format PNG for the card of a result, and its width on the page in pixels.
+
+    The figure is independent of pyplot, so that no figure stays open. draw: function that draws into given axes.
+    height: height of the picture in inches.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    with warnings.catch_warnings(), io.BytesIO() as file:
+        warnings.simplefilter("ignore")  # a warning about a layout would stand beside every card
+        draw(styled_axes(figure)[0, 0])
+        figure.savefig(file, format="png", dpi=SCALE * PIXELS_PER_INCH)
+        return file.getvalue(), round(WIDTH * PIXELS_PER_INCH)
 
 
 def set_logarithmic(ax: Axes) -> None:

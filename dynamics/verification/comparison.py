@@ -1,6 +1,7 @@
 """Define the comparison: deviations of a network from theory in units of sampling errors, or of two theories."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
 
-COLUMN = 11  # width of a column of the table of modes
+LONGEST_NAME = 11  # number of characters of a name in a row for a mode
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -165,48 +167,54 @@ class Comparison(Result):
         places = "steps" if self.has_network else "times"
         return f"{self.names[1]} against {self.names[0]}, {len(self.t)} {places}, {self.theory.shape[-1]} modes"
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """The results that are compared, and their common steps or times."""
+        along, values = self.along
+        places = ("step" if along == "step" else "time") + "s" * (len(values) > 1)
+        span = f"{values[0]:g} ... {values[-1]:g}" if along == "step" else f"t = {values[0]:g} ... {values[-1]:g}"
+        names = f"{self.names[1][0].upper()}{self.names[1][1:]} against {self.names[0]}"
+        return f"{names} at {len(values)} {places} ({span})"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the comparison."""
         along, values = self.along
         sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
         row, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
-        heading = f"{self.names[1][0].upper()}{self.names[1][1:]} against {self.names[0]}"
-        places = ("step" if along == "step" else "time") + "s" * (len(values) > 1)
-        span = f"{values[0]:g} ... {values[-1]:g}" if along == "step" else f"t = {values[0]:g} ... {values[-1]:g}"
         at = f"step {values[row]:g}" if along == "step" else f"t = {values[row]:g}"
-        rows = [
-            f"{heading} at {len(values)} {places} ({span})",
-            f"  largest relative deviation {self.max_relative():.2e} (mode {mode + 1}, {at})",
-        ]
-        if self.has_network:
-            rows += self._sampling()
-        else:
-            rows.append(f"  what is compared           the eigenvalues at all times that both have; {self.source}")
+        rows = [("largest relative deviation", f"{self.max_relative():.2e} (mode {mode + 1}, {at})")]
+        rows += self._sampling() if self.has_network else [("sampling error", "none, because both are theories")]
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
-            rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
-        return "\n".join(rows + self._table())
+            rows.append(("least aligned eigenvector", f"{least:.4f} at the start, {last:.4f} at the end"))
+        return [*rows, *shortened(self._last_values())]
 
-    def _sampling(self) -> list[str]:
-        """Return lines that state how many entries are within the sampling error, and how it was estimated."""
-        rows = [f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}"]
+    def _sampling(self) -> list[Fact]:
+        """Return the fraction of entries within the sampling error, and how this error was estimated."""
+        try:
+            rows = [("within 2 sampling errors", f"{100 * self.within():.0f} % of entries; error {self.source}")]
+        except errors.ArgumentError as error:
+            rows = [("sampling error", f"unknown: {error}")]
         if self.reliable is None:
-            rows.append("  batch size                 effects on the mean are not predicted for this network")
+            rows.append(("batch size", "effects on the mean are not predicted for this network"))
         elif not self.reliable.all():
-            first = self.along[1][~self.reliable][0]
-            rows.append(f"  batch size                 prediction unreliable from step {first} on")
+            rows.append(("batch size", f"prediction unreliable from step {self.along[1][~self.reliable][0]} on"))
         return rows
 
-    def _table(self) -> list[str]:
-        """Return a table with one line for each mode at the last step."""
-        sampled = self.has_network
-        names = self.names if max(map(len, self.names)) <= COLUMN else ("first", "second")
-        heads = [f"{name:<{COLUMN}}" for name in names]
-        error_name = "   sampling error" if sampled else ""
-        rows = [f"  mode   {heads[0]} {heads[1]} deviation{error_name}   (last {'step' if sampled else 'time'})"]
-        columns = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
-        for number, (theory, network, error) in enumerate(np.transpose(columns).tolist(), 1):
-            scale = theory or 1.0  # the deviation of a collapsed mode is absolute
-            deviation = (network - theory) / scale
-            row = f"  {number:4d}   {theory:<{COLUMN}.5g} {network:<{COLUMN}.5g} {deviation:+.2e}"
-            rows.append(row + f"   {error / scale:.2e}" * sampled)
+    def _last_values(self) -> list[Fact]:
+        """Return a row for each mode with its deviation at the end; for a collapsed mode it is absolute."""
+        error = np.full(self.theory_modes.shape[-1], np.nan)
+        if self.has_network:
+            with suppress(errors.ArgumentError):  # the sampling error is not known
+                error = self.sampling_error[-1]
+        short = max(map(len, self.names)) <= LONGEST_NAME
+        (first, second), rows = self.names if short else ("first", "second"), []
+        columns = (self.theory_modes[-1], self.network_modes[-1], error)
+        for number, (theory, network, sampling) in enumerate(np.transpose(columns).tolist(), 1):
+            scale = theory or 1.0
+            known = "" if np.isnan(sampling) else f" +- {sampling / scale:.2e}"
+            values = (
+                f"{first} {theory:<9.5g} {second} {network:<9.5g} deviation {(network - theory) / scale:+.2e}{known}"
+            )
+            rows.append((f"mode {number} at the end", values))
         return rows
