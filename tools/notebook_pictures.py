@@ -57,6 +57,10 @@ phases""",
     "theories": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1))",
     "theory-and-network-plot": "ax = descent.plot()\nnetwork.plot(ax);",
     "ensemble-plot": "ensemble.plot(lines=5);",
+    "sweep-plot": """
+import tempfile
+grid, store = {'weight_decay': [0.0, 0.05, 0.1], 'sigma2': [0.1, 0.5]}, tempfile.mkdtemp() + '/runs.zarr'
+dyn.plot_sweep(dyn.sweep(model, grid, store=store, s0=s0, times=np.linspace(0, 12, 31)));""",
     "theories-plot": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1)).plot();",
     "check-plot": "check.plot();",
     "equilibria-plot": "equilibria.plot();",
