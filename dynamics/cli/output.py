@@ -144,18 +144,31 @@ def _deliver(result: Any, destination: Destination, printed: bool) -> None:
         click.echo(as_json(result) if destination.as_json else str(result))
     if out is None or form is None:
         return
-    if out == STDOUT:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory() as folder:  # libraries write pictures and archives to files that can be rewound
-            path = Path(folder) / f"result{suffix_of(form)}"
-            _write(result, form, path)
-            sys.stdout.buffer.write(path.read_bytes())
-            sys.stdout.buffer.flush()
-    else:
+    if Path(out).suffix.lower() == suffix_of(form):
         with replacing(out) as fresh:
             _write(result, form, fresh)
+    elif out == STDOUT:
+        sys.stdout.buffer.write(_contents(result, form))
+        sys.stdout.buffer.flush()
+    else:
+        contents = _contents(result, form)
+        with replacing(out) as fresh:
+            fresh.write_bytes(contents)
+    if out != STDOUT:
         click.echo(f"written: {out}", err=True)
+
+
+def _contents(result: Any, form: str) -> bytes:
+    """Return the contents of a file with a result, in the format ``form``.
+
+    The file is written and read, because libraries write pictures and archives only to files with the right suffix.
+    """
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"result{suffix_of(form)}"
+        _write(result, form, path)
+        return path.read_bytes()
 
 
 def _write(result: Any, form: str, path: Path) -> None:

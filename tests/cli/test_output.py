@@ -86,10 +86,11 @@ def test_a_trajectory_is_written_to_standard_output_in_each_format(form):
         np.testing.assert_array_equal(np.load(io.BytesIO(content))["s"], solution().s)
 
 
-def test_the_format_may_differ_from_the_suffix(tmp_path):
+@pytest.mark.parametrize("form", [form for form in TRAJECTORY if form != "text"])
+def test_the_format_may_differ_from_the_suffix(form, tmp_path):
     path = tmp_path / "run.dat"
-    assert call(*SOLVE, "--out", path, "--format", "csv").exit_code == 0
-    assert path.read_bytes().startswith(MAGIC["csv"])
+    assert call(*SOLVE, "--out", path, "--format", form).exit_code == 0
+    assert path.read_bytes().startswith(MAGIC[form]) and list(tmp_path.iterdir()) == [path]
 
 
 def test_text_and_json_are_written_to_files(tmp_path):
