@@ -142,13 +142,13 @@ def test_binary_data_are_not_printed_on_a_terminal(monkeypatch):
 
 def test_saved_trajectories_are_drawn_in_one_picture(tmp_path, monkeypatch):
     """A flow is drawn first, because it cannot be drawn against steps."""
-    drawn = []
-    plot = dyn.Trajectory.plot
-    monkeypatch.setattr(
-        dyn.Trajectory,
-        "plot",
-        lambda self, ax, quantity: drawn.append((self.kind, quantity)) or plot(self, ax, quantity),
-    )
+    drawn, plot = [], dyn.Trajectory.plot
+
+    def recorded(self, ax, quantity, **style):
+        drawn.append((self.kind, quantity))
+        return plot(self, ax, quantity, **style)
+
+    monkeypatch.setattr(dyn.Trajectory, "plot", recorded)
     weights = ["--modes", "2", "--inputs", "3"]
     paths = [saved(tmp_path, *TRAIN), saved(tmp_path, "solve", *weights, "--end-time", "0.6", "--points", "3")]
     done = call("plot", *paths, "--quantity", "predictor", "--out", tmp_path / "both.png")
