@@ -60,6 +60,7 @@ def main(name: str | None, out: Path, full: bool, panel: str | None) -> None:
         text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
     style.save(draw, data, out / stem)
     write_text(out / f"{stem}.md", text)
+    click.echo(f"written: {out / stem}.png, .pdf and .md", err=True)
 
 
 def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:
