@@ -9,7 +9,9 @@ from typing import Any
 import click
 from matplotlib.figure import Figure
 
+from dynamics.errors import ArgumentError
 from dynamics.numerics.files import write_text
+from dynamics.results.animation import check_file
 from figures import captions, gallery, names, style
 from figures.panels import keep, panels_of
 
@@ -21,6 +23,14 @@ class _Command(click.Command):
         with formatter.section("Figures"):
             titles = [(name, gallery.title(name)) for name in names()]
             formatter.write_dl([*titles, ("gallery", "One page with all figures.")])
+
+
+def _animation(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Return the path of an animation; raise a usage error if it cannot be written."""
+    try:
+        return None if path is None else check_file(path)
+    except ArgumentError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -36,7 +46,13 @@ class _Command(click.Command):
     help="Draw one panel of the figure, such as cosine-isotropic of fig2_eigenvalues, into NAME-PANEL.png; `list` "
     "prints the names of the panels. The whole figure is computed.",
 )
-def main(name: str | None, out: Path, full: bool, panel: str | None) -> None:
+@click.option(
+    "--animate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_animation,
+    help="File (.gif, or .mp4 with ffmpeg) for an animation, in which the curves are drawn from left to right.",
+)
+def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Path | None) -> None:
     """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""
     if name is None:
         click.echo(click.get_current_context().get_help())
@@ -59,6 +75,8 @@ def main(name: str | None, out: Path, full: bool, panel: str | None) -> None:
         draw, stem = partial(_draw_panel, figure.draw, panels.index(panel), len(panels)), f"{name}-{panel}"
         text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
     style.save(draw, data, out / stem)
+    if animate is not None:
+        style.animate(draw, data, animate)
     write_text(out / f"{stem}.md", text)
     click.echo(f"written: {out / stem}.png, .pdf and .md", err=True)
 

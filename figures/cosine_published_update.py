@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from dynamics.numerics.progress import progress_bar
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 
 import dynamics as dyn
 from dynamics.networks.deep.linear_theory import arrival, linear_theory
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, table

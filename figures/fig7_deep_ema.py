@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.neural_network import MLPClassifier
 
 import dynamics as dyn
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, table

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import percent, table

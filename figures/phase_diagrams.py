@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
 import dynamics as dyn
 from dynamics.analysis.phase_diagram import PhaseDiagram
@@ -33,7 +34,8 @@ MEANINGS = {
     "oscillation": "eigenvalues do not converge but oscillate",
     "undecided": "not converged after all steps",
 }
-LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3, 2))}
+EDGE = [Stroke(linewidth=2.2, foreground="white"), Normal()]  # makes the line visible on dark areas
+LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3, 2)), "path_effects": EDGE}
 
 
 def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:

@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from dynamics.model.expressions import Gain, Loss
 from dynamics.model.options import (
     ComponentOption,
     ExpressionOption,
+    check_names,
     check_options,
     from_plain,
     option,
@@ -28,8 +29,10 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import card
 
 if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
@@ -158,6 +161,11 @@ class Model(Value):
         help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
     )
 
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Create a model; a keyword that is no option is refused with advice."""
+        check_names(cls, named)
+        return super().__new__(cls)
+
     @isolated
     def __post_init__(self) -> None:
         check_options(self)
@@ -195,6 +203,13 @@ class Model(Value):
 
     def __repr__(self) -> str:
         return shown(self)
+
+    @isolated
+    def _repr_html_(self) -> str:
+        return card(title_of(self), facts_of(self), formula=equations_of(self))
+
+    def _repr_latex_(self) -> str | None:
+        return displayed(equations_of(self))
 
     def to_jax(self) -> str:
         """Return the text of a JAX module with the loss and the predictor of the model, for a training loop.

@@ -1,7 +1,6 @@
 """Define the trajectory: eigenvalues over time, the common result of flow, descent map and network."""
 
 import math
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +13,19 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
 
 QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
+MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a fraction of a second
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -173,6 +176,8 @@ class Trajectory(Result):
         """
         if self.mode_mean is not None:
             return self.mode_mean
+        if "modes" in self.measures:
+            return self.measures["modes"]
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
             return np.take_along_axis(self.s, order, axis=-1)
@@ -186,10 +191,14 @@ class Trajectory(Result):
         return self.status == "complete" or self.status.startswith(STEADY)
 
     @isolated
-    def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
+    def plot(
+        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: bool | int | None = None, **style: Any
+    ) -> "Axes":
         """Draw eigenvalues or another quantity against the step.
 
-        For a flow, or if ``ax`` already shows time, the horizontal axis is time.
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time. Of an ensemble with more than ten
+        members, the median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure
+        have a legend and a title; the legend also includes results that are drawn into these axes later.
 
         Parameters
         ----------
@@ -197,8 +206,11 @@ class Trajectory(Result):
             Axes to draw in; by default the axes of a new figure.
         quantity : str
             "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        lines : bool or int, optional
+            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles;
+            True for all members.
         **style
-            Arguments for ``Axes.plot`` of matplotlib.
+            Arguments for ``Axes.plot`` of matplotlib. A ``label`` is the name of the trajectory in the legend.
 
         Returns
         -------
@@ -212,20 +224,204 @@ class Trajectory(Result):
         from dynamics.results.plotting import plot_trajectory
 
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
-        return plot_trajectory(self, ax, quantity, **style)
+        return plot_trajectory(self, ax, quantity, lines, **style)
+
+    @isolated
+    def explore(self, figure: Any = None, quantity: str = "s") -> Any:
+        """Draw eigenvalues or another quantity as an interactive Plotly figure, for notebooks and web pages.
+
+        The value under the mouse pointer is shown. Requires the extra ``interactive``.
+
+        Parameters
+        ----------
+        figure : plotly.graph_objects.Figure, optional
+            Figure to draw in, such as the result of ``explore`` of another trajectory; by default a new figure.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure, which a notebook shows; ``figure.write_html(path)`` writes a web page.
+
+        Raises
+        ------
+        ArgumentError
+            If the quantity is unknown, or if the trajectory is a flow but ``figure`` shows steps.
+        MissingExtraError
+            If Plotly is not installed.
+        """
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        errors.require_extra("interactive", "plotly")
+        from dynamics.results.explorer import explore_trajectory
+
+        return explore_trajectory(self, figure, quantity)
+
+    @isolated
+    def animate(
+        self,
+        path: str | Path,
+        *others: "Trajectory",
+        quantity: str = "s",
+        frames: int = 60,
+        frame_rate: int = 15,
+        progress: bool | None = None,
+    ) -> Path:
+        """Write an animation, in which eigenvalues or another quantity are drawn from left to right.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write: .gif, or .mp4 if the program ffmpeg is installed.
+        *others : Trajectory
+            Further results that are drawn on the same axes, such as a network beside its theory.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        frames : int, default 60
+            Number of frames, at most 500.
+        frame_rate : int, default 15
+            Frames per second.
+        progress : bool, optional
+            Show a progress bar. By default the bar is shown if the animation takes long.
+
+        Returns
+        -------
+        Path
+            The path of the file.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid, or if ffmpeg is missing.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], range(10))
+        >>> flow.animate("flow.gif", frames=5).name
+        'flow.gif'
+        """
+        from dynamics.results.animation import animate_trajectory
+
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        for other in others:
+            errors.instance("others", other, Trajectory, "be trajectories")
+        return animate_trajectory(self, path, others, quantity, frames, frame_rate, progress)
+
+    @isolated
+    def select(
+        self,
+        *,
+        t: Any = None,
+        step: Any = None,
+        modes: Any = None,
+        members: Any = None,
+        nearest: bool = False,
+    ) -> "Trajectory":
+        """Return a part of the trajectory: some records, modes, or members of the ensemble.
+
+        Parameters
+        ----------
+        t, step : optional
+            Times or steps: a pair ``(low, high)`` for all records from ``low`` to ``high``, both included; a slice,
+            such as ``slice(None, None, 10)`` for every tenth record; or one or more recorded values. If both ``t`` and
+            ``step`` are given, records that both contain are returned.
+        modes : optional
+            Positions on the axis of the modes, from 0: a number, a slice, a list or a mask. The axis is kept.
+        members : optional
+            Positions on the axis of the ensemble; a tuple for several axes. An axis that a number selects is removed.
+            Parameters of the model are those of the selected members.
+        nearest : bool
+            Take, for each value in ``t`` or ``step``, the record that is nearest. By default values must be recorded.
+
+        Returns
+        -------
+        Trajectory
+            ``status`` and ``settings`` are those of the whole run. Without all modes, weights are left out, because the
+            units of a network are no modes.
+
+        Raises
+        ------
+        ArgumentError
+            If a value is not recorded, or if nothing is selected.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> descent = dyn.iterate(dyn.Model("euclidean"), [0.1, 0.5], steps=100, learning_rate=0.1)
+        >>> descent.select(step=(10, 20), modes=0).s.shape
+        (11, 1)
+        >>> descent.select(t=[0.0, 5.04], nearest=True).step
+        array([ 0, 50])
+        """
+        from dynamics.results.selection import select
+
+        return select(self, t, step, modes, members, nearest)
 
     @isolated
     def save(self, path: str | Path) -> Path:
-        """Write the trajectory to a file that ``load`` reads, and return the path; a missing suffix .npz is added."""
+        """Write the trajectory to a file, and return the path of the file.
+
+        The suffix of ``path`` chooses the format: .npz (compressed) or .nc (netCDF-3, for xarray and other programs),
+        which ``load`` reads, or .csv (eigenvalues alone, see ``to_csv``). A missing suffix .npz is added. Raises
+        ArgumentError for any other suffix.
+        """
         from dynamics.results.storage import save
 
         return save(self, path)
+
+    @isolated
+    def to_xarray(self) -> "xr.Dataset":
+        """Return the trajectory as an ``xarray.Dataset``, with named axes as in the result of ``sweep``.
+
+        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". An axis of
+        the ensemble has the name of the parameter that varies along it alone, or "seed", or else "member". Coordinates
+        are the times, the steps, the seeds and the parameters that vary; the model is in the attributes, as JSON.
+        Requires xarray: ``pip install "ssl-dynamics[data]"``.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> model = dyn.Model("euclidean", weight_decay=[0.0, 0.1])
+        >>> runs = dyn.solve(model, [0.1, 0.5], [0.0, 1.0, 2.0]).to_xarray()
+        >>> float(runs.s.sel(weight_decay=0.0, time=0.0, mode=1))
+        0.5
+        """
+        from dynamics.results.conversion import to_xarray
+
+        return to_xarray(self)
+
+    @isolated
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a ``pandas.DataFrame`` with one row for each member of the ensemble, record and mode.
+
+        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all else with one
+        value for each record or mode. Weights are left out. Requires xarray: ``pip install "ssl-dynamics[data]"``.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0]).to_dataframe().columns[:3].tolist()
+        ['time', 'mode', 's']
+        """
+        from dynamics.results.conversion import to_dataframe
+
+        return to_dataframe(self)
 
     @isolated
     def to_csv(self, path: str | Path) -> Path:
         """Write times, steps and eigenvalues to a text file of comma-separated values, and return the path of the file.
 
         The file has one row for each member of the ensemble and each time.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import dynamics as dyn
+        >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     flow.to_csv(f"{folder}/flow.csv").read_text().splitlines()[0]
+        'member,t,step,s1,s2'
         """
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
@@ -249,27 +445,31 @@ class Trajectory(Result):
         """The essence of the result on one line."""
         return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
 
-    @isolated
-    def __str__(self) -> str:
-        last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
-        ensemble = self.s.shape[:-2]
-        lines = [
-            textwrap.fill(f"{KINDS[self.kind].capitalize()} of {self.model}", 100, subsequent_indent="  "),
-            f"  modes {self.s.shape[-1]}, times {len(self.t)}" + (f", ensemble {ensemble}" if ensemble else ""),
-        ]
+    @property
+    def title(self) -> str:
+        """The kind of the trajectory, and its model."""
+        return f"{KINDS[self.kind].capitalize()} of {self.model}"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the trajectory."""
+        ensemble = f", ensemble {self.s.shape[:-2]}" if self.s.ndim > 2 else ""
+        rows = [("size", f"modes {self.s.shape[-1]}, times {len(self.t)}{ensemble}")]
         if len(self.t):
-            lines.append(f"  t    {self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)")
+            rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
-            lines.append(f"  step {self.step[0]} ... {self.step[-1]}")
-        if last.size:
-            lines.append(f"  s    {_span(self.s[..., 0, :])} at the start")
-            lines.append(f"       {_span(last)} at the end")
+            rows.append(("step", f"{self.step[0]} ... {self.step[-1]}"))
+        if self.s.size:
+            rows += [("s at the start", _span(self.s[..., 0, :])), ("s at the end", _span(self.s[..., -1, :]))]
         error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
-        lines.append(f"  method {self.method}{error}")
+        rows.append(("method", f"{self.method}{error}"))
         if self.reliable is not None and self.step is not None and not self.reliable.all():
-            lines.append(f"  batch size: prediction of s unreliable from step {self.step[~self.reliable][0]} on")
-        lines.append(f"  status {self.status}")
-        return "\n".join(lines)
+            rows.append(("batch size", f"prediction of s unreliable from step {self.step[~self.reliable][0]} on"))
+        return [*rows, ("status", self.status)]
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough modes and points for the card in a notebook."""
+        return 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
 
 
 def _span(s: Array) -> str:
