@@ -14,7 +14,8 @@ from dynamics.numerics.files import replacing, write_text
 
 STDOUT = "-"
 PICTURES = ("png", "pdf", "svg")
-BINARY = ("npz", "png", "pdf")
+ANIMATIONS = ("gif", "mp4")
+BINARY = ("npz", "png", "pdf", *ANIMATIONS)
 SUFFIXES = {".txt": "text"}  # suffixes that differ from the name of the format
 VALUES = ("text", "json")  # formats of every result
 DRAWN = (*VALUES, *PICTURES)  # formats of a result with a picture
@@ -26,13 +27,14 @@ class Printed:
     """A value without a text of its own, such as an array, as a command prints it.
 
     value: the value, for JSON. text: the value as text. status: "complete", or how the computation ended. draw:
-    function that draws the value, and returns matplotlib Axes.
+    function that draws the value, and returns matplotlib Axes. animate: function that writes an animation to a path.
     """
 
     value: Any
     text: str
     status: str = "complete"
     draw: Callable[[], Any] | None = None
+    animate: Callable[[Path], Any] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -177,6 +179,8 @@ def _write(result: Any, form: str, path: Path) -> None:
         path.write_text((str(result) if form == "text" else as_json(result)) + "\n", encoding="utf-8")
     elif form in PICTURES:
         result.plot().figure.savefig(path, format=form, dpi=200)
+    elif form in ANIMATIONS:
+        result.animate(path)
     else:
         {"npz": result.save, "csv": result.to_csv}[form](path)
 

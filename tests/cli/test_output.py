@@ -13,7 +13,14 @@ from dynamics.cli.output import TRAJECTORY
 from tests.cli.calls import ANALYSES, ITERATE, SOLVE, TRAIN, call
 
 matplotlib.use("Agg")
-MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "npz": b"PK", "csv": b"member,t,step,s1", "json": b"{"}
+MAGIC = {
+    "png": b"\x89PNG",
+    "pdf": b"%PDF",
+    "svg": b"<?xml",
+    "npz": b"PK",
+    "csv": b"member,t,step,s1",
+    "json": b"{",
+}
 
 
 def solution():
@@ -163,6 +170,32 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     wrong = call("plot", path, "--quantity", "speed", "--out", tmp_path / "a.png")
     assert wrong.exit_code == 2 and "Argument `quantity` must be one of 's'" in wrong.stderr
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
+
+
+def test_an_animation_is_written(tmp_path):
+    path = saved(tmp_path, *SOLVE)
+    assert call("plot", path, "--out", tmp_path / "growth.gif").exit_code == 0
+    assert (tmp_path / "growth.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_a_sweep_is_drawn_from_its_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """
+store = "a.zarr"
+model = { loss = "euclidean" }
+run = { s0 = [0.1, 0.5], times = [0.0, 1.0, 5.0] }
+grid = { weight_decay = [0.0, 0.1], sigma1 = [0.0, 0.5] }
+"""
+    assert call("sweep", "-", input=text).exit_code == 0
+    axes = ["--x", "sigma1", "--y", "weight_decay"]
+    done = call("plot-sweep", "a.zarr", *axes, "--out", "a.png")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a.png").read_bytes().startswith(MAGIC["png"])
+    unknown = call("plot-sweep", "a.zarr", "--x", "alpha", "--out", "b.png")
+    assert unknown.exit_code == 2 and "alpha" in unknown.stderr
+    (tmp_path / "empty").mkdir()
+    wrong = call("plot-sweep", "empty", "--out", "b.png")
+    assert wrong.exit_code == 2 and "STORE must be a folder that `sweep` has written" in wrong.stderr
 
 
 # --- warnings -------------------------------------------------------------------------------------------------------
