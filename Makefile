@@ -8,15 +8,17 @@ VENV ?= .venv
 TEST_JOBS ?= auto
 ARGS ?=
 FULL ?=
+MATHJAX ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
+NOTEBOOK_STAMP := $(VENV)/.installed-notebook
 LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test test-long test-all check lint format derive docs finite-batches figures bench lock clean distclean
+.PHONY: help venv test test-long test-all check lint format derive docs finite-batches figures notebook bench lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
@@ -47,10 +49,10 @@ test: $(STAMP) ## run the quick tests (ARGS="-k name" passes options on to pytes
 	$(PY) -m pytest -n $(TEST_JOBS) $(ARGS)
 
 test-long: $(STAMP) ## run the tests that take long, but not those at full size
-	$(PY) -m pytest -n $(TEST_JOBS) -m "long and not full and not torch" $(ARGS)
+	$(PY) -m pytest -n $(TEST_JOBS) -m "long and not full and not torch and not notebook" $(ARGS)
 
 test-all: $(STAMP) ## run all tests, those at full size too (over an hour), and report coverage in build/coverage/
-	$(PY) -m pytest -n $(TEST_JOBS) -m "not torch" --cov --cov-report=term --cov-report=html $(ARGS)
+	$(PY) -m pytest -n $(TEST_JOBS) -m "not torch and not notebook" --cov --cov-report=term --cov-report=html $(ARGS)
 
 check: lint $(STAMP) ## check format, lint, types, imports, and that what is written from the code is up to date
 	$(PY) -m derivations.codegen --check
@@ -129,6 +131,16 @@ $(FIGURE_DIR)/$(1).png $(FIGURE_DIR)/$(1).pdf $(FIGURE_DIR)/$(1).md &: figures/$
 endef
 counted :=
 $(foreach name,$(FIGURES),$(eval counted += $(name))$(eval $(call figure_rule,$(name),$(words $(counted)))))
+
+# ------------------------------------------------------------------------------------------------ notebooks
+
+notebook: $(NOTEBOOK_STAMP) ## run the tests in a Jupyter kernel, and take pictures of results in build/notebook/ (needs Chromium)
+	$(PY) -m pytest -n 0 -m notebook $(ARGS)
+	$(PY) tools/notebook_pictures.py $(if $(MATHJAX),--mathjax $(MATHJAX))
+
+$(NOTEBOOK_STAMP): $(STAMP)
+	$(PY) -m pip install --disable-pip-version-check --no-build-isolation -e '.[notebook]'
+	@touch $@
 
 # ------------------------------------------------------------------------------------------------- clean up
 

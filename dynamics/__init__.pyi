@@ -48,10 +48,11 @@ from .solvers.descent import iterate as iterate
 from .solvers.flow import PreparedSolver as PreparedSolver
 from .solvers.flow import prepare as prepare
 from .solvers.flow import solve as solve
+from .sweeps.plotting import plot_sweep as plot_sweep
 from .sweeps.sweep import sweep as sweep
 from .verification.check import Check as Check
 from .verification.check import check as check
-from .verification.compare import Comparison as Comparison
 from .verification.compare import compare as compare
+from .verification.comparison import Comparison as Comparison
 
 __version__: str

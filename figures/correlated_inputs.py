@@ -8,6 +8,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 
 MODES, SEED, LEARNING_RATE = 3, 4, 0.1
 STEPS = {False: 500, True: 1000}
@@ -38,6 +39,9 @@ def compute(full: bool) -> dict[str, Runs]:
         network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=steps // 20)
         runs[loss] = (theory, as_if_white, network)
     return runs
+
+
+PANELS = panel_names(style.LOSSES, ("eigenvalues", "contributions of inputs"))
 
 
 def draw(data: dict[str, Runs]) -> Figure:

@@ -14,6 +14,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise, percent, table
+from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
@@ -63,6 +64,9 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
     theory = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
     expected = theory[np.isin(record, recorded)]
     return Panel(networks, networks.embeddings @ U, theory, expected, float(s[-1].min() / s[-1].max()))
+
+
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

@@ -13,10 +13,11 @@ from scipy.stats import kendalltau
 
 import dynamics as dyn
 from dynamics.networks.deep.linear_theory import arrival, linear_theory
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, table
+from figures.panels import panel_names
 from figures.statistics import (
     Interval,
     difference_error,
@@ -69,6 +70,9 @@ def compute(full: bool) -> dict[Key, Panel]:
 def typical(networks: dyn.Trajectory) -> np.ndarray:
     """Return the geometric mean over seeds of the eigenvalues, with shape (T, M)."""
     return np.exp(np.log(networks.s).mean(axis=0))
+
+
+PANELS = panel_names(style.LOSSES, (*(NAMES.get(method, method) for method in METHODS), "readout"))
 
 
 def draw(data: dict[Key, Panel]) -> Figure:

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from sklearn.neural_network import MLPClassifier
 
 import dynamics as dyn
-from dynamics.results.plotting import mode_colors
+from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, table
+from figures.panels import panel_names
 from figures.statistics import crossed_mean, mean_and_error
 
 METHODS = ("DirectPred", "DirectCopy", "IsoLoss", "IsoLoss, DirectCopy", "linear predictor", "MLP predictor")
@@ -59,6 +60,9 @@ def _supervised(seed: int) -> np.ndarray:
     train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
     network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
     return network.fit(train, images.train_labels).predict(test) == images.test_labels
+
+
+PANELS = panel_names(style.LOSSES, (*deep.TARGETS, "readout"))
 
 
 def draw(data: Data) -> Figure:

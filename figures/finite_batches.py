@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 import dynamics as dyn
 from figures import style
 from figures.captions import noise, table
+from figures.panels import panel_names
 
 S0 = np.array([0.1, 0.3, 0.8, 1.6])
 INPUTS = (4, 64, 784)
@@ -50,6 +51,9 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
                 modes.append(trained.modes)
             data[name, inputs] = Panel(predicted, np.concatenate(modes))
     return data
+
+
+PANELS = panel_names(MODELS, (f"N {inputs}" for inputs in INPUTS))
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:

@@ -12,6 +12,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 
 MODES, INPUTS, SEED = 10, 15, 0
 POWERS = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -42,6 +43,9 @@ def compute(full: bool) -> dict[tuple[str, float], Panel]:
             network = dyn.train(model, W0, steps, eta, batch_size=BATCH[full], seed=SEED, record=steps // POINTS)
             panels[loss, power] = Panel(network, dyn.iterate(model, s0, steps, eta, record=steps // (10 * POINTS)))
     return panels
+
+
+PANELS = panel_names(style.LOSSES, (f"power {power:g}".replace("-", "minus ") for power in POWERS))
 
 
 def draw(data: dict[tuple[str, float], Panel]) -> Figure:

@@ -17,6 +17,7 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise
+from figures.panels import panel_names
 
 NOISE = (0.2, 0.1)
 LOW, HIGH = 0.02, 3.0
@@ -71,6 +72,9 @@ def _trained(model: dyn.Model, s0: np.ndarray, batch: int) -> dyn.Trajectory:
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 2)))[0].T
     W0 = np.sqrt(s0)[:, None] * directions
     return dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEEDS, record=RECORD)
+
+
+PANELS = panel_names(models())
 
 
 def draw(data: dict[str, Panel]) -> Figure:

@@ -13,32 +13,18 @@ from matplotlib.lines import Line2D
 
 import dynamics as dyn
 from dynamics.numerics.files import replacing
+from dynamics.presentation import plotting
+from dynamics.results.animation import animate_figure
 
 COLUMN, PAGE = 3.4, 7.0  # widths of one and of two columns of text, in inches
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
+BLUE, ORANGE, GREEN, RED, GREY = plotting.COLORS
+RC = plotting.STYLE | {"figure.constrained_layout.use": True, "savefig.dpi": 200, "pdf.fonttype": 42}
 
-RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures look the same everywhere
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,
-}
-
-NETWORK: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.2, "markeredgewidth": 0, "zorder": 3}
-THEORY: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
-MEAN_FIELD: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
+# In small panels points are small, few, and above the lines, which then need no edge.
+NETWORK = plotting.NETWORK | {"markersize": 2.2, "markevery": 1, "alpha": 1.0, "zorder": 3}
+THEORY = plotting.THEORY | {"linewidth": 0.9, "path_effects": []}
+MEAN_FIELD = THEORY | {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
 
 NOISE = (0.0, 0.1)  # standard deviations of the noise on the online and target views of the paper's toy network
 LOSSES = ("euclidean", "cosine")
@@ -103,6 +89,12 @@ def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):
-            with replacing(stem.with_suffix(suffix)) as fresh:
+            with replacing(stem.with_name(stem.name + suffix)) as fresh:
                 figure.savefig(fresh, metadata={metadata: None})
             figure.set_layout_engine("none")  # both files have the same layout
+
+
+def animate(draw: Callable[[Any], Figure], data: Any, path: Path) -> None:
+    """Call ``draw(data)`` in the common style, and write an animation in which curves are drawn from left to right."""
+    with matplotlib.style.context(["default", RC]):
+        animate_figure(draw(data), path)

@@ -162,7 +162,7 @@ def test_a_missing_library_is_named_with_its_extra(library, code, extra):
 def test_the_command_line_names_the_extra_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "latex2mathml", None)
     result = CliRunner().invoke(commands.main, ["derive", "--format", "html"])
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert result.output.startswith("Error: ") and 'pip install "ssl-dynamics[report]"' in result.output
 
 
@@ -174,7 +174,7 @@ PUBLIC = {
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
-    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
+    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError", "plot_sweep"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
     *("collapse", "Collapse", "convergence_time", "effective_rates"),

@@ -41,7 +41,7 @@ def loss_step(setting: SymbolicLoss) -> Step:
         "Two views of an input, $x_i = x + \\sigma_i \\xi_i$ with $x$ and $\\xi_i$ standard normal, pass through one "
         f"linear network, $z_i = W x_i$. The loss of one sample depends on {predictor}. {where}{symmetrised}"
     )
-    return Step("The loss", text, (f"L = {_in_vectors(setting)}",))
+    return Step("The loss", text, (f"L = {in_vectors(setting)}",))
 
 
 def _prediction(view: int) -> sp.Expr:
@@ -54,7 +54,7 @@ def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
-def _in_vectors(setting: SymbolicLoss) -> str:
+def in_vectors(setting: SymbolicLoss) -> str:
     r"""Return the LaTeX of the loss in vectors, for any basis if possible.
 
     A loss that contains functions of W_P, or products of W_P with vectors other than z1 and z2, is printed in the

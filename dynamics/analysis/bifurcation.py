@@ -24,6 +24,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,16 +87,23 @@ class Bifurcation(Result):
         found = f"{len(self.branches)} branches, {len(self.points)} folds and bifurcation points"
         return f"{found}, {self.parameter} from {low:g} to {high:g}, {self.model}"
 
-    def __str__(self) -> str:
-        rows = [f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"]
-        for branch in self.branches:
-            # The ends of a branch are marginal, because other branches meet the branch there.
-            stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
-            verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
-            modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
-            rows.append(f"  {modes}, {self.parameter} {_span(branch.value)}: {verdict}")
-        rows += [f"  {point.kind} at {self.parameter} = {point.value:.10g}, s = {point.s:.6g}" for point in self.points]
-        return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
+    @property
+    def title(self) -> str:
+        """The kind of the result, the model, and the range of the parameter."""
+        return f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"
+
+    def facts(self) -> list[Fact]:
+        """Return a line for each branch, for each fold or bifurcation point, and for the remark."""
+        points = (f"{p.kind} at {self.parameter} = {p.value:.10g}, s = {p.s:.6g}" for p in self.points)
+        rows = [*shortened(("", self._line(branch)) for branch in self.branches), *shortened(("", p) for p in points)]
+        return [*rows, ("", self.remark)] if self.remark else rows
+
+    def _line(self, branch: EquilibriumBranch) -> str:
+        # The ends of a branch are marginal, because other branches meet the branch there.
+        stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
+        verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
+        modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
+        return f"{modes}, {self.parameter} {_span(branch.value)}: {verdict}"
 
 
 def _span(values: Array) -> str:

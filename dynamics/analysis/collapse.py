@@ -13,12 +13,14 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact, shortened
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distance from the fixed point is at most this
+MOST_MODES = 50  # of a picture that is drawn in a fraction of a second
 
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
@@ -67,12 +69,23 @@ class Collapse(Result):
         """The essence of the result on one line."""
         return f"{self.outcome}, {int(self.survives.sum())} of {len(self.s0)} modes survive, {self.model}"
 
-    def __str__(self) -> str:
-        rows = [f"{self.outcome.capitalize()}, {self.model}"]
+    @property
+    def title(self) -> str:
+        """The outcome, and the model."""
+        return f"{self.outcome.capitalize()}, {self.model}"
+
+    def facts(self) -> list[Fact]:
+        """Return a line for each mode, with its initial and final eigenvalue, and the reason."""
+        rows = []
         for s, final, reason in zip(self.s0, self.final, self.reasons, strict=True):
             end = "vanishes" if final == 0 else "diverges" if np.isinf(final) else f"converges to {final:.6g}"
-            rows.append(f"  {s:.6g} {end}: {reason}")
-        return "\n".join(rows)
+            rows.append(("", f"{s:.6g} {end}: {reason}"))
+        return shortened(rows)
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough modes for the card in a notebook."""
+        return len(self.s0) <= MOST_MODES
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":

@@ -27,6 +27,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -109,18 +110,22 @@ class Design(Result):
         """The essence of the result on one line."""
         return f"for {self.target}, h(lambda) = {self.gain.text}"
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """The kind of the result, and the target."""
+        return f"Design for {self.target}"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the design."""
         low, high = self.between
-        rows = [
-            f"Design for {self.target}",
-            f"  gain                   h(lambda) = {self.gain.text}",
-            *(f"    {name:<20} = {value:.6g}" for name, value in self.gain.parameters.items()),
-            f"  largest learning rate  {self.largest_learning_rate:.4g}",
-            f"  fastest mode           |r| = {self.fastest:.4g} for s between {low:g} and {high:g}",
-            f"  stationary noise       {self.noise:.3g} times the variance of the standard loss",
-            *(f"  {remark}" for remark in self.remarks),
+        return [
+            ("gain", f"h(lambda) = {self.gain.text}"),
+            *((f"  {name}", f"{value:.6g}") for name, value in self.gain.parameters.items()),
+            ("largest learning rate", f"{self.largest_learning_rate:.4g}"),
+            ("fastest mode", f"|r| = {self.fastest:.4g} for s between {low:g} and {high:g}"),
+            ("stationary noise", f"{self.noise:.3g} times the variance of the standard loss"),
+            *(("", remark) for remark in self.remarks),
         ]
-        return "\n".join(rows)
 
 
 @isolated

@@ -19,6 +19,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import MOST_ROWS, Fact, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,11 +83,27 @@ class Equilibria(Result):
         stable = len(self.stable)
         return f"{len(self)} fixed point{'s' * (len(self) != 1)}, {stable} stable, of {self.model}"
 
-    def __str__(self) -> str:
-        rows = [f"Equilibria of {self.model}", *(f"  {equilibrium}" for equilibrium in self)]
-        rows += [f"  modes that start below {self.boundary:.6g} collapse"] if self.boundary is not None else []
-        rows += [f"  no mode survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
-        return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
+    @property
+    def title(self) -> str:
+        """The kind of the result, and the model."""
+        return f"Equilibria of {self.model}"
+
+    def facts(self) -> list[Fact]:
+        """Return a line for each fixed point, and lines for the boundary, the fold and the remark."""
+        lines = [f"modes that start below {self.boundary:.6g} collapse"] if self.boundary is not None else []
+        lines += [f"no mode survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
+        lines += [self.remark] if self.remark else []
+        return [*shortened(("", str(equilibrium)) for equilibrium in self), *(("", line) for line in lines)]
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough fixed points for the card in a notebook."""
+        return 0 < len(self) <= MOST_ROWS
+
+    @property
+    def picture_height(self) -> float:
+        """Height of the picture in the card, in inches, enough for a row for each fixed point."""
+        return max(2.7, 1.0 + 0.28 * len(self))
 
 
 @isolated

@@ -10,6 +10,7 @@ from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
@@ -128,6 +129,21 @@ class Equilibrium(Result):
         """The essence of the result on one line."""
         return str(self)
 
+    @property
+    def title(self) -> str:
+        """The surviving and collapsed modes, and their stability."""
+        return str(self)
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the fixed point."""
+        rates = "" if self.collapsed_growth is None else f", of collapsed modes {self.collapsed_growth:.4g}"
+        return [
+            ("eigenvalues s", _spectrum(self.s)),
+            ("predictor", _spectrum(self.predictor)),
+            ("largest growth rate", f"{self.largest_growth:.4g}{rates}"),
+            ("largest learning rate", f"{self.largest_learning_rate:.4g}"),
+        ]
+
     def __str__(self) -> str:
         values, counts = np.unique(self.s[self.s > 0], return_counts=True)
         groups = [f"{count} at {s:.6g}" for s, count in zip(values, counts, strict=True)]
@@ -141,3 +157,8 @@ class Equilibrium(Result):
         if self.largest_learning_rate == 0:
             return " in the flow, but at no learning rate"
         return f", up to learning rate {self.largest_learning_rate:.6g}"
+
+
+def _spectrum(values: npt.NDArray[np.float64]) -> str:
+    shown = ", ".join(f"{value:.6g}" for value in values[:6])
+    return shown if len(values) <= 6 else f"{shown}, ... ({len(values)} modes)"

@@ -11,6 +11,7 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.results.trajectory import Trajectory
 
 Array = npt.NDArray[np.float64]
@@ -48,10 +49,24 @@ class Invariant(Result):
         """The essence of the result on one line."""
         return str(self)
 
+    @property
+    def title(self) -> str:
+        """The conserved quantity, and its decay."""
+        return str(self)
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the quantity."""
+        return [("quantity", self.formula), ("in the flow", self._decay), ("model", str(self.model))]
+
     def __str__(self) -> str:
+        return f"{self.formula}: {self._decay}"
+
+    @property
+    def _decay(self) -> str:
         rates = np.unique(self.decay)
-        decay = f"decays at the rate {', '.join(f'{rate:.6g}' for rate in rates)}" if rates.any() else "conserved"
-        return f"{self.formula}: {decay}"
+        several = f"{rates[0]:.6g} ... {rates[-1]:.6g}"
+        listing = ", ".join(f"{rate:.6g}" for rate in rates) if len(rates) <= 4 else several
+        return f"decays at the rate {listing}" if rates.any() else "conserved"
 
 
 @isolated

@@ -16,6 +16,7 @@ from dynamics.numerics.memory import check_size, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.eigenmode_state import as_rows
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 ARRAYS = 16  # number of arrays (points, modes) in memory, in addition to the eigenvalues of a block of steps
+MOST_POINTS = 40_000  # of a picture that is drawn in a fraction of a second
 Axis = tuple[str, npt.ArrayLike]  # name of a parameter, and range of this parameter
 
 
@@ -78,16 +80,24 @@ class PhaseDiagram(Result):
         columns, rows = len(self.x[1]), len(self.y[1])
         return f"{columns} x {rows} points, {self.x[0]} and {self.y[0]}, {self.model}"
 
-    def __str__(self) -> str:
-        (x, x_values), (y, y_values) = self.x, self.y
-        rows = [
-            f"Phase diagram of {self.model}, {self.outcome.size} points",
-            f"  {x} {x_values[0]:.6g} to {x_values[-1]:.6g}, {y} {y_values[0]:.6g} to {y_values[-1]:.6g}",
+    @property
+    def title(self) -> str:
+        """The kind of the result, the model, and the number of points."""
+        return f"Phase diagram of {self.model}, {self.outcome.size} points"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the diagram."""
+        shares = {outcome: np.mean(self.outcome == outcome) for outcome in ENDS}
+        return [
+            *((name, f"{values[0]:.6g} to {values[-1]:.6g}") for name, values in (self.x, self.y)),
+            *((outcome, f"{100 * share:.3g} %") for outcome, share in shares.items() if share),
+            ("status", self.status),
         ]
-        for outcome in ENDS:
-            share = np.mean(self.outcome == outcome)
-            rows += [f"  {outcome}: {100 * share:.3g} %"] if share else []
-        return "\n".join([*rows, f"  status {self.status}"])
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough points for the card in a notebook."""
+        return self.outcome.size <= MOST_POINTS
 
 
 @isolated

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.options import frozen
+from dynamics.model.shown_in_notebooks import displayed, equation_of
 from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ class Expression(Value):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.text, dict(self.parameters))
+
+    def _repr_latex_(self) -> str | None:
+        return displayed(equation_of(self))
 
     def __repr__(self) -> str:
         values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())

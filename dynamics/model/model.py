@@ -29,8 +29,10 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import card
 
 if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
@@ -201,6 +203,13 @@ class Model(Value):
 
     def __repr__(self) -> str:
         return shown(self)
+
+    @isolated
+    def _repr_html_(self) -> str:
+        return card(title_of(self), facts_of(self), formula=equations_of(self))
+
+    def _repr_latex_(self) -> str | None:
+        return displayed(equations_of(self))
 
     def to_jax(self) -> str:
         """Return the text of a JAX module with the loss and the predictor of the model, for a training loop.

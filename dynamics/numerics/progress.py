@@ -1,4 +1,9 @@
-"""Show progress bars on standard error; by default only on a terminal, and if the work takes more than a second."""
+"""Show progress bars in a terminal or in a notebook; by default only if the work takes more than a second."""
+
+import html
+import io
+import sys
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -9,25 +14,64 @@ from dynamics import errors
 def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0) -> tqdm:
     """Return a tqdm progress bar.
 
-    show: True always shows the bar, False never; None shows it if standard error is a terminal and the work takes more
-    than a second. unit: name of the counted objects, such as "points"; with a unit, the bar shows their number and
-    rate. done: part of the total that is complete when the bar starts.
+    show: True always shows the bar, False never; None shows it if standard error is a terminal or if a notebook is
+    connected, and if the work takes more than a second. unit: name of the counted objects, such as "points"; with a
+    unit, the bar shows their number and rate. done: part of the total that is complete when the bar starts.
     """
     check_progress(show)
-    disable = None if show is None else not show
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     if unit is not None:
         layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit}, {elapsed}<{remaining}, {rate_fmt}"
-    return tqdm(
+    in_notebook = has_notebook()
+    kind = NotebookBar if in_notebook else tqdm
+    hidden = False if in_notebook else None  # None: tqdm decides, and hides the bar unless standard error is a terminal
+    return kind(
         total=total,
         initial=done,
         desc=title,
         unit=f" {unit}",
-        disable=disable,
+        disable=hidden if show is None else not show,
         delay=0.0 if show else 1.0,
         bar_format=layout,
         leave=False,
     )
+
+
+def has_notebook() -> bool:
+    """Return True in a kernel of Jupyter, whose outputs a notebook shows; IPython is not imported for this."""
+    find_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return getattr(find_shell() if find_shell else None, "kernel", None) is not None
+
+
+class NotebookBar(tqdm):
+    """A progress bar in the output of a notebook's cell; it is replaced by nothing at the end.
+
+    The bar is an HTML element, and needs no widgets. Unlike the bar of ``tqdm.notebook``, it costs nothing before it is
+    shown, which matters if a function that takes milliseconds is called many times.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._output: Any = None
+        super().__init__(file=io.StringIO(), **options)  # nothing is written as text
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Show the present state in the cell; with the message "", show nothing."""
+        from IPython.display import display
+
+        contents = {"text/plain": ""} if msg == "" else {"text/plain": str(self), "text/html": self._html()}
+        if self._output is not None:
+            self._output.update(contents, raw=True)
+        elif msg != "":
+            self._output = display(contents, raw=True, display_id=True)
+
+    def _html(self) -> str:
+        state = self.format_dict
+        before, after = self.format_meter(**state | {"bar_format": state["bar_format"].replace("{bar}", "\0")}).split(
+            "\0"
+        )
+        left, right = html.escape(before.rstrip("|")), html.escape(after.lstrip("|"))
+        bar = f'<progress value="{self.n:.6g}" max="{self.total:.6g}" style="width:20em"></progress>'
+        return f"<div>{left} {bar} {right}</div>"
 
 
 def check_progress(show: bool | None) -> None:

@@ -5,14 +5,17 @@ from typing import Any
 
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import Picture, card
 from dynamics.presentation.plain import plain_fields
+from dynamics.presentation.text import Fact, one_line, screen
 
 
 class Result(Value):
     """Base of results: frozen dataclasses that are shown in the same way everywhere.
 
-    ``repr`` is one line, ``str`` at most one screen, and ``to_dict`` returns plain values for JSON. A subclass defines
-    ``headline`` and ``__str__``, and is declared with ``eq=False, repr=False``.
+    ``repr`` is one line, ``str`` at most one screen, and ``to_dict`` returns plain values for JSON. In a notebook, a
+    result is a card with the same contents as ``str`` and a small picture. A subclass defines ``headline``, ``title``
+    and ``facts``, may define ``plot``, and is declared with ``eq=False, repr=False``.
     """
 
     @property
@@ -20,8 +23,47 @@ class Result(Value):
     def headline(self) -> str:
         """The essence of the result on one line, such as "3 fixed points, 1 stable"."""
 
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The kind of the result and what it belongs to, such as "Equilibria of Model(loss='cosine')"."""
+
+    @abstractmethod
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the result; a pair without name is a line of its own."""
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if the result has a plot that is drawn in a fraction of a second, for the card in a notebook."""
+        return hasattr(self, "plot")
+
+    @property
+    def picture_height(self) -> float:
+        """Height of the picture in the card, in inches."""
+        return 2.7
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.headline}>"
+        return f"<{type(self).__name__}: {one_line(self.headline)}>"
+
+    @isolated
+    def __str__(self) -> str:
+        return screen(self.title, self.facts())
+
+    @isolated
+    def _repr_html_(self) -> str:
+        return card(self.title, self.facts(), self._picture())
+
+    def _picture(self) -> Picture | None:
+        """Return a small picture of the result, or None if there is none or if it cannot be drawn."""
+        if not self.is_quick_to_draw:
+            return None
+        try:
+            from dynamics.presentation.plotting import small_picture
+
+            png, width = small_picture(self.plot, self.picture_height)  # type: ignore[attr-defined]
+            return Picture(png, width, alternative=self.headline)
+        except Exception:  # whatever is wrong with the picture, the notebook shows the facts
+            return None
 
     @isolated
     def to_dict(self) -> dict[str, Any]:

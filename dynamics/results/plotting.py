@@ -1,99 +1,199 @@
-"""Draw trajectories, and define the axes, legends and colours of all pictures.
+"""Draw trajectories: one line for each mode, or the median and quantiles of an ensemble."""
 
-Only modules with the name ``plotting`` import matplotlib. The method ``plot`` of a result imports such a module when it
-is called. In these modules, arguments that are results have the type ``Any``, which avoids a circular import.
-"""
-
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cbook import normalize_kwargs
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from dynamics import errors
+from dynamics.presentation.plotting import (
+    EIGENVALUES,
+    NETWORK,
+    POINTS,
+    STEP,
+    THEORY,
+    TIME,
+    add_mode_legend,
+    axes_of,
+    has_mode_legend,
+    mode_colors,
+    outline,
+    set_logarithmic,
+    set_title,
+    start_mode_legend,
+)
 
-TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
-NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
-EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic axis
-    "s": "eigenvalue $s_m$",
-    "target": "eigenvalue of the target",
-    "tracked": "tracked eigenvalue",
-    "modes": "variance along an initial eigenvector",
-}
-
-
-def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
-    """Return ``ax``, or the axes of a new figure if ``ax`` is None.
-
-    height: height of the new figure in inches; its width is 4 inches. Raises ArgumentError if ``ax`` is neither None
-    nor matplotlib Axes.
-    """
-    if ax is not None:
-        errors.instance("ax", ax, Axes, "be matplotlib Axes, or None for the axes of a new figure")
-        return ax
-    return plt.figure(figsize=(4.0, height), layout="constrained").add_subplot()
-
-
-def set_logarithmic(ax: Axes) -> None:
-    """Make the vertical axis logarithmic, and widen its limits by a tenth if all values are nearly equal.
-
-    Values that differ only by rounding errors may have equal logarithms. matplotlib would then divide by zero, the
-    difference of the logarithms.
-    """
-    ax.set_yscale("log")
-    low, high = ax.dataLim.intervaly
-    if low < high < low * (1 + NARROWEST):
-        ax.update_datalim([(ax.dataLim.x0, low / 1.1), (ax.dataLim.x1, 1.1 * high)])
-        ax.autoscale_view(scalex=False)
+FEW = 10  # largest number of members of an ensemble that are drawn one by one by default
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+BANDS = {"25–75 % of members": (1, 3, 0.3), "5–95 % of members": (0, 4, 0.15)}  # indices in QUANTILES, and opacity
+LONGEST_MODEL = 60  # characters of a model in a legend
+MEMBERS: dict[str, Any] = {"linewidths": 0.4, "alpha": 0.5, "zorder": 1.7}  # thin lines of single members
+DEVIATIONS = "± 2 standard deviations"
+NAMES = {"flow": "theory: flow", "descent": "theory: descent map", "network": "network"}
 
 
-def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
-    """Draw a legend above the axes."""
-    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
-    ax.legend(frameon=False, fontsize="small", **place, **options)
-
-
-def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return RGBA colours (count, 4), one for each mode, from dark to light; they also differ when printed in grey."""
-    return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
-
-
-def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
+def plot_trajectory(
+    trajectory: Any, ax: Axes | None = None, quantity: str = "s", lines: bool | int | None = None, **style: Any
+) -> Axes:
     """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
     In two cases the horizontal axis shows time instead of the step: if the trajectory is a flow, and if ``ax`` already
-    shows time. Each mode has one line; for a network, eigenvalues are drawn as points. Eigenvalues have a logarithmic
-    axis. If the trajectory predicts a standard deviation over networks, a band around each line shows two standard
-    deviations on either side, and steps at which the prediction is unreliable are hatched.
+    shows time. Each mode has one line; for a network, eigenvalues are drawn as points, at up to POINTS equally spaced
+    records. Eigenvalues have a logarithmic axis. Of an ensemble with more than FEW members, median and quantiles are
+    drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or True for all. If the
+    trajectory predicts a standard deviation over networks, a band around each line shows two standard deviations on
+    either side, and steps at which the prediction is unreliable are hatched. New axes have a title and a legend, which
+    later trajectories on the same axes extend.
     """
-    ax = axes_of(ax)
-    shown = ax.get_xlabel()
-    if trajectory.step is None and shown == STEP:
-        requirement = "show time, because a flow has no steps (draw the flow first, and other results after it)"
-        errors.reject("ax", requirement, ax)
-    along = trajectory.t if trajectory.step is None or shown == TIME else trajectory.step
+    new, ax = ax is None, axes_of(ax)
+    if new:
+        start_mode_legend(ax, title_of(trajectory.model))
+    along = horizontal(trajectory, ax)
+    if lines is not None and not isinstance(lines, (bool, np.bool_)):
+        errors.count("lines", lines)
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
-    points = trajectory.kind == "network" and logarithmic
-    defaults = {"linestyle": "none", "marker": ".", "markersize": 3} if points else {"linewidth": 1.2}
-    for values in trajectory.members(quantity):
-        for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
-            drawable = np.isfinite(column) & ((column > 0) | (not logarithmic))
-            ax.plot(along, np.where(drawable, column, np.nan), **({"color": color} | defaults | style))
+    values = trajectory.members(quantity)
+    points = NETWORK | {"markevery": max(1, round(len(along) / POINTS))}
+    look = (points if trajectory.kind == "network" and logarithmic else THEORY) | style
+    name = style.get("label", label_of_trajectory(trajectory, ax.get_title() if has_mode_legend(ax) else ""))
+    draw_modes(ax, along, values, look | {"label": name}, lines, logarithmic)
     if quantity == "s" and trajectory.deviation is not None:
-        for s, deviation, color in zip(
-            trajectory.s.T, trajectory.deviation.T, mode_colors(len(trajectory.s.T)), strict=True
-        ):
-            low = np.maximum(s - 2 * deviation, 1e-3 * s)  # positive, because the axis is logarithmic
-            ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0)
-        mark_unreliable(ax, along, trajectory.reliable)
+        _draw_deviation(ax, along, trajectory)
     if logarithmic:
         set_logarithmic(ax)
     ax.set_xlabel(TIME if along is trajectory.t else STEP)
     ax.set_ylabel(EIGENVALUES.get(quantity, quantity.replace("_", " ")))
+    if has_mode_legend(ax):
+        add_mode_legend(ax, values.shape[-1])
     return ax
+
+
+def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
+    """Return the values on the horizontal axis: the steps of a trajectory, or the times for a flow.
+
+    Also returns the times if ``ax`` already shows time. Raises ArgumentError for a flow if ``ax`` shows steps.
+    """
+    shown = ax.get_xlabel()
+    if trajectory.step is None and shown == STEP:
+        requirement = "show time, because a flow has no steps (draw the flow first, and other results after it)"
+        errors.reject("ax", requirement, ax)
+    return trajectory.t if trajectory.step is None or shown == TIME else trajectory.step
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def title_of(model: Any) -> str:
+    """Return a model as the title of a plot: the loss, and the options that are not the default."""
+    options = str(model).removeprefix("Model(loss=").removesuffix(")")
+    return options.replace(repr(model.loss), model.loss, 1) if isinstance(model.loss, str) else options
+
+
+def label_of_trajectory(trajectory: Any, title: str = "") -> str:
+    """Return the name of a trajectory in a legend; it includes the model if the title of the plot states another."""
+    parts = [NAMES[trajectory.kind]]
+    if trajectory.settings.get("closure") == "mean_field":
+        parts.append("mean field")
+    count = len(trajectory.members())
+    if count > 1:
+        kind = "seeds" if trajectory.kind == "network" else "members"
+        parts.append(f"{count} {kind}" if count <= FEW else f"median of {count}")
+    model, stated = title_of(trajectory.model), " ".join(title.split()).removesuffix("...").strip()
+    if not model.startswith(stated):
+        parts.append(errors.shortened(model, LONGEST_MODEL))
+    return ", ".join(parts)
+
+
+def titled_axes(ax: Axes | None, model: Any, height: float = 3.0) -> Axes:
+    """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None."""
+    new, ax = ax is None, axes_of(ax, height)
+    if new:
+        set_title(ax, title_of(model))
+    return ax
+
+
+# --- modes of one trajectory or of an ensemble ----------------------------------------------------------------------
+
+
+def draw_modes(
+    ax: Axes,
+    along: npt.NDArray[Any],
+    values: npt.NDArray[np.float64],
+    look: dict[str, Any],
+    lines: bool | int | None,
+    logarithmic: bool,
+) -> None:
+    """Draw the modes of an ensemble (B, T, M) against ``along`` (T,), each mode in its colour.
+
+    look: properties of the lines; the label is given to the first line only. lines: number of members that are drawn
+    as thin lines in addition to median and quantiles, or True for all; if it is None, up to FEW members are drawn with
+    the properties ``look``, without quantiles. logarithmic: True to leave out values that are not positive.
+    """
+    values = np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
+    if len(values) == 1 or (lines is None and len(values) <= FEW):
+        for member in values:
+            _draw_lines(ax, along, member, look)
+            look = look | {"label": None}
+        return
+    quantiles, colors = quantiles_of(values, QUANTILES), mode_colors(values.shape[-1])
+    _draw_lines(ax, along, quantiles[len(QUANTILES) // 2], look)
+    for name, (low, high, alpha) in BANDS.items():
+        for mode, color in enumerate(colors):
+            band = quantiles[low, :, mode], quantiles[high, :, mode]
+            label = name if mode == 0 else None
+            ax.fill_between(along, *band, color=color, alpha=alpha, linewidth=0, zorder=1.5, label=label)
+    if (members := _chosen(values, lines)).size:
+        for mode, color in enumerate(colors):
+            paths = [np.column_stack([along, member]) for member in members[..., mode]]
+            ax.add_collection(LineCollection(paths, colors=[tuple(color)], **MEMBERS))
+
+
+def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float64], look: dict[str, Any]) -> None:
+    """Draw one line for each mode of values (T, M); lines, unlike points, have an edge in the background's colour."""
+    label = look.get("label")
+    if look.get("linestyle") != "none" and "path_effects" not in look:
+        look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
+    for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
+        ax.plot(along, column, **({"color": color} | look | {"label": label}))
+        label = None
+
+
+def _chosen(values: npt.NDArray[np.float64], lines: bool | int | None) -> npt.NDArray[np.float64]:
+    """Return the members (n, T, M) that are drawn as lines, at equal distances in the ensemble (B, T, M)."""
+    if lines is None or lines is False:
+        return values[:0]
+    count = len(values) if lines is True else min(errors.count("lines", lines), len(values))
+    return values[np.linspace(0, len(values) - 1, count).round().astype(int)]
+
+
+def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return quantiles (Q, ...) over the first axis of values (B, ...), by linear interpolation, without nan."""
+    ordered = np.sort(values, axis=0)  # nan are last
+    count = np.isfinite(ordered).sum(axis=0)
+    place = np.asarray(fractions).reshape(-1, *[1] * count.ndim) * np.maximum(count - 1, 0)
+    below = np.floor(place).astype(int)
+    low = np.take_along_axis(ordered, below, axis=0)
+    high = np.take_along_axis(ordered, np.minimum(below + 1, np.maximum(count - 1, 0)), axis=0)
+    return low + (place - below) * (high - low)
+
+
+# --- predicted deviations -------------------------------------------------------------------------------------------
+
+
+def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
+    """Draw a band of two predicted standard deviations around each mode."""
+    label: str | None = DEVIATIONS
+    colors = mode_colors(trajectory.s.shape[-1])
+    for s, deviation, color in zip(trajectory.s.T, trajectory.deviation.T, colors, strict=True):
+        low = np.maximum(s - 2 * deviation, 1e-3 * s)  # positive, because the axis is logarithmic
+        ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0, label=label)
+        label = None
+    mark_unreliable(ax, along, trajectory.reliable)
 
 
 def mark_unreliable(ax: Axes, along: npt.NDArray[Any], reliable: npt.NDArray[np.bool_] | None) -> None:

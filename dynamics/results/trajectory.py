@@ -1,7 +1,6 @@
 """Define the trajectory: eigenvalues over time, the common result of flow, descent map and network."""
 
 import math
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import Fact
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Array = npt.NDArray[np.float64]
 
 QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
+MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a fraction of a second
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -190,10 +191,14 @@ class Trajectory(Result):
         return self.status == "complete" or self.status.startswith(STEADY)
 
     @isolated
-    def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
+    def plot(
+        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: bool | int | None = None, **style: Any
+    ) -> "Axes":
         """Draw eigenvalues or another quantity against the step.
 
-        For a flow, or if ``ax`` already shows time, the horizontal axis is time.
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time. Of an ensemble with more than ten
+        members, the median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure
+        have a legend and a title; the legend also includes results that are drawn into these axes later.
 
         Parameters
         ----------
@@ -201,8 +206,11 @@ class Trajectory(Result):
             Axes to draw in; by default the axes of a new figure.
         quantity : str
             "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        lines : bool or int, optional
+            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles;
+            True for all members.
         **style
-            Arguments for ``Axes.plot`` of matplotlib.
+            Arguments for ``Axes.plot`` of matplotlib. A ``label`` is the name of the trajectory in the legend.
 
         Returns
         -------
@@ -216,7 +224,89 @@ class Trajectory(Result):
         from dynamics.results.plotting import plot_trajectory
 
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
-        return plot_trajectory(self, ax, quantity, **style)
+        return plot_trajectory(self, ax, quantity, lines, **style)
+
+    @isolated
+    def explore(self, figure: Any = None, quantity: str = "s") -> Any:
+        """Draw eigenvalues or another quantity as an interactive Plotly figure, for notebooks and web pages.
+
+        The value under the mouse pointer is shown. Requires the extra ``interactive``.
+
+        Parameters
+        ----------
+        figure : plotly.graph_objects.Figure, optional
+            Figure to draw in, such as the result of ``explore`` of another trajectory; by default a new figure.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+            The figure, which a notebook shows; ``figure.write_html(path)`` writes a web page.
+
+        Raises
+        ------
+        ArgumentError
+            If the quantity is unknown, or if the trajectory is a flow but ``figure`` shows steps.
+        MissingExtraError
+            If Plotly is not installed.
+        """
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        errors.require_extra("interactive", "plotly")
+        from dynamics.results.explorer import explore_trajectory
+
+        return explore_trajectory(self, figure, quantity)
+
+    @isolated
+    def animate(
+        self,
+        path: str | Path,
+        *others: "Trajectory",
+        quantity: str = "s",
+        frames: int = 60,
+        frame_rate: int = 15,
+        progress: bool | None = None,
+    ) -> Path:
+        """Write an animation, in which eigenvalues or another quantity are drawn from left to right.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write: .gif, or .mp4 if the program ffmpeg is installed.
+        *others : Trajectory
+            Further results that are drawn on the same axes, such as a network beside its theory.
+        quantity : str
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
+        frames : int, default 60
+            Number of frames, at most 500.
+        frame_rate : int, default 15
+            Frames per second.
+        progress : bool, optional
+            Show a progress bar. By default the bar is shown if the animation takes long.
+
+        Returns
+        -------
+        Path
+            The path of the file.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not valid, or if ffmpeg is missing.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], range(10))
+        >>> flow.animate("flow.gif", frames=5).name
+        'flow.gif'
+        """
+        from dynamics.results.animation import animate_trajectory
+
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        for other in others:
+            errors.instance("others", other, Trajectory, "be trajectories")
+        return animate_trajectory(self, path, others, quantity, frames, frame_rate, progress)
 
     @isolated
     def select(
@@ -355,27 +445,31 @@ class Trajectory(Result):
         """The essence of the result on one line."""
         return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
 
-    @isolated
-    def __str__(self) -> str:
-        last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
-        ensemble = self.s.shape[:-2]
-        lines = [
-            textwrap.fill(f"{KINDS[self.kind].capitalize()} of {self.model}", 100, subsequent_indent="  "),
-            f"  modes {self.s.shape[-1]}, times {len(self.t)}" + (f", ensemble {ensemble}" if ensemble else ""),
-        ]
+    @property
+    def title(self) -> str:
+        """The kind of the trajectory, and its model."""
+        return f"{KINDS[self.kind].capitalize()} of {self.model}"
+
+    def facts(self) -> list[Fact]:
+        """Return pairs of texts, name and value, that describe the trajectory."""
+        ensemble = f", ensemble {self.s.shape[:-2]}" if self.s.ndim > 2 else ""
+        rows = [("size", f"modes {self.s.shape[-1]}, times {len(self.t)}{ensemble}")]
         if len(self.t):
-            lines.append(f"  t    {self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)")
+            rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
-            lines.append(f"  step {self.step[0]} ... {self.step[-1]}")
-        if last.size:
-            lines.append(f"  s    {_span(self.s[..., 0, :])} at the start")
-            lines.append(f"       {_span(last)} at the end")
+            rows.append(("step", f"{self.step[0]} ... {self.step[-1]}"))
+        if self.s.size:
+            rows += [("s at the start", _span(self.s[..., 0, :])), ("s at the end", _span(self.s[..., -1, :]))]
         error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
-        lines.append(f"  method {self.method}{error}")
+        rows.append(("method", f"{self.method}{error}"))
         if self.reliable is not None and self.step is not None and not self.reliable.all():
-            lines.append(f"  batch size: prediction of s unreliable from step {self.step[~self.reliable][0]} on")
-        lines.append(f"  status {self.status}")
-        return "\n".join(lines)
+            rows.append(("batch size", f"prediction of s unreliable from step {self.step[~self.reliable][0]} on"))
+        return [*rows, ("status", self.status)]
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there are few enough modes and points for the card in a notebook."""
+        return 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
 
 
 def _span(s: Array) -> str:

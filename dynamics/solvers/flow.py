@@ -11,6 +11,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import card
 from dynamics.results.selection import part
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
@@ -146,6 +147,12 @@ class PreparedSolver(Value):
 
     def __repr__(self) -> str:
         return f"<PreparedSolver: {self.method.name}, {self.problem.s0.shape[-1]} modes, {self.problem.model}>"
+
+    def _repr_html_(self) -> str:
+        times = self.problem.times
+        facts = [("method", self.method.name), ("modes", str(self.problem.s0.shape[-1]))]
+        facts.append(("times", f"{times[0]:.6g} ... {times[-1]:.6g} ({len(times)})" if len(times) else "none"))
+        return card(f"Prepared solver of {self.problem.model}", facts)
 
 
 @isolated

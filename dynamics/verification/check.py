@@ -3,7 +3,6 @@
 The levels of description are the loss, the rates of modes, the flow, the descent map and the network.
 """
 
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,10 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import check_progress
 from dynamics.presentation.result import Result
+from dynamics.presentation.text import COLUMNS, Fact, one_line
 from dynamics.verification import dynamics_checks, loss_checks
-from dynamics.verification.compare import Comparison
-from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
+from dynamics.verification.comparison import Comparison
+from dynamics.verification.subject import LevelCheck, Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,12 +66,16 @@ class Check(Result):
         """The essence of the result on one line."""
         return f"{'passed' if self.passed else 'failed'}, {self.model}"
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """The model, and whether its levels of description agree."""
         failed = sum(not level.passed for level in self.levels)
         verdict = f"{failed} of {len(self.levels)} levels disagree" if failed else "all levels agree"
-        title = textwrap.shorten(f"Check of {self.model}", 3 * COLUMNS, placeholder=" ...")
-        first = textwrap.fill(f"{title}: {verdict}", COLUMNS, subsequent_indent="  ")
-        return "\n".join([first, *map(str, self.levels)])
+        return f"Check of {one_line(str(self.model), 2 * COLUMNS)}: {verdict}"
+
+    def facts(self) -> list[Fact]:
+        """Return the name and the result of each check."""
+        return [(level.name, level.verdict) for level in self.levels]
 
 
 @isolated

@@ -1,22 +1,17 @@
 """Define the function ``compare``, which measures deviations of a network from theory in units of sampling errors."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.numerics.context import isolated
-from dynamics.presentation.result import Result
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.problem import too_many_fluctuating
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from dynamics.verification.comparison import Comparison
+from dynamics.verification.theories import THEORIES, check_theory, common_times, compare_theories
 
 Array = npt.NDArray[np.float64]
 
@@ -25,155 +20,24 @@ ROUNDING = {"float32": 1e-5, "float64": 1e-12}
 SEEDS_NEEDED = 3  # smallest number of seeds from which a standard deviation is estimated
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class Comparison(Result):
-    """The deviation of a network from its theory, for each mode and step; the result of ``compare``.
-
-    Attributes
-    ----------
-    step, t : ndarray of shape (T,)
-        Steps that both theory and network have, and the times of these steps.
-    theory, network : ndarray of shape (T, M)
-        Correlation eigenvalues in ascending order. The eigenvalues of the network are averaged over seeds. Finite
-        batches change the mean of the eigenvalues of a network, depending on the batch size and the number of inputs.
-        If this change can be predicted, ``theory`` includes it.
-    theory_modes, network_modes : ndarray of shape (T, M)
-        Variances of the modes. For the network, the variance of mode m is u_m . C u_m, where C is the correlation of
-        the representations at the step, and u_m is an eigenvector of the correlation at step 0. The variances are
-        averaged over seeds. They are not sorted at each step, because sorting drives values apart if they fluctuate and
-        are nearly equal.
-    estimate : callable
-        Function that computes the sampling error when ``sampling_error`` is first used.
-    source : str
-        How the sampling error was estimated, in words.
-    rounding : float
-        Relative rounding error of the eigenvalues of the network.
-    reliable : ndarray of bool, shape (T,), or None
-        True for the steps up to which the predicted effects of finite batches on the network hold
-        (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; the theory then
-        leaves out effects of finite batches.
-    alignment : ndarray of shape (T, M) or None
-        Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), averaged over seeds.
-    """
-
-    step: npt.NDArray[np.int64]
-    t: npt.NDArray[np.floating[Any]]
-    theory: Array
-    network: Array
-    theory_modes: Array
-    network_modes: Array
-    estimate: Callable[[], Array] = field(compare=False)
-    source: str
-    rounding: float = 0.0
-    reliable: npt.NDArray[np.bool_] | None = None
-    alignment: Array | None = None
-
-    @cached_property
-    @isolated
-    def sampling_error(self) -> Array:
-        """The standard error (T, M) of ``network_modes``, the variances of modes averaged over seeds."""
-        return self.estimate()
-
-    @property
-    @isolated
-    def deviation(self) -> Array:
-        """The deviation (T, M) of the eigenvalues of the network from theory, network - theory."""
-        return self.network - self.theory
-
-    @property
-    @isolated
-    def relative(self) -> Array:
-        """The relative deviation (T, M) of the eigenvalues of the network from theory, network/theory - 1."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.deviation / self.theory
-
-    @property
-    @isolated
-    def z(self) -> Array:
-        """The deviation (T, M) of the variances of modes from theory, in units of the sampling error.
-
-        This is (network_modes - theory_modes)/sampling_error. The value is 0 at step 0, and where the deviation of
-        network_modes from theory_modes is not larger than the rounding error.
-        """
-        difference = self.network_modes - self.theory_modes
-        rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(rounding, 0.0, difference / self.sampling_error)
-
-    @isolated
-    def max_relative(self, above: float = 0.0) -> float:
-        """Return the largest relative deviation |network/theory - 1| of eigenvalues, over all steps and modes.
-
-        Only eigenvalues that are larger than ``above`` in theory are included.
-        """
-        above = errors.real_number("above", above)
-        return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
-
-    @isolated
-    def within(self, deviations: float = 2.0) -> float:
-        """Return the fraction of the entries of ``z`` whose absolute value is at most ``deviations``.
-
-        ``z`` is the deviation of the network from theory in units of the sampling error. Step 0 is left out.
-        """
-        deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
-        return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
-
-    @isolated
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the relative deviation of the network from theory for each mode; return the matplotlib Axes.
-
-        A grey band shows two sampling errors, of the mode with the largest relative sampling error.
-        """
-        from dynamics.verification.plotting import plot_comparison
-
-        return plot_comparison(self, ax)
-
-    @property
-    def headline(self) -> str:
-        """The essence of the result on one line."""
-        return f"network against theory, {len(self.step)} steps, {self.theory.shape[-1]} modes"
-
-    def __str__(self) -> str:
-        sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
-        step, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
-        rows = [
-            f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
-            f"  largest relative deviation {self.max_relative():.2e} (mode {mode + 1}, step {self.step[step]})",
-            f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
-        ]
-        if self.reliable is None:
-            rows.append("  batch size                 effects on the mean are not predicted for this network")
-        elif not self.reliable.all():
-            rows.append(
-                f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on"
-            )
-        if self.alignment is not None:
-            least, last = self.alignment[0].min(), self.alignment[-1].min()
-            rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
-        rows.append("  mode   theory      network     deviation   sampling error   (last step)")
-        last = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
-        for number, (theory, network, error) in enumerate(np.transpose(last).tolist(), 1):
-            scale = theory or 1.0  # the deviation of a collapsed mode is absolute
-            deviation = (network - theory) / scale
-            rows.append(f"  {number:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
-        return "\n".join(rows)
-
-
 @isolated
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     """Compare a trained network with theory: return the deviation of each mode at each step, with its sampling error.
+
+    Two theories, such as flow and descent map, are compared at the times that both have.
 
     Parameters
     ----------
     theory : Trajectory
         Result of ``iterate``, or result of ``solve`` at times that the network has recorded.
     network : Trajectory
-        Result of ``train`` for the same model.
+        Result of ``train`` for the same model; or a second theory, a result of ``solve`` or ``iterate``.
 
     Returns
     -------
     Comparison
-        Deviations at all steps that both theory and network have. If the theory is a flow, at all times that both have.
+        Deviations at all steps that both theory and network have. If the theory is a flow, or if two theories are
+        compared, at all times that both have.
 
     Raises
     ------
@@ -201,7 +65,16 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     >>> report = dyn.compare(descent, network)
     >>> report.max_relative() < 0.1
     True
+
+    The deviation of gradient descent from the flow, at the times of the steps:
+
+    >>> dyn.compare(dyn.solve(model, s0, descent.t), descent)
+    <Comparison: descent map against flow, 21 times, 2 modes>
     """
+    for name, result in (("theory", theory), ("network", network)):
+        errors.instance(name, result, Trajectory, "be one trajectory, from solve, iterate or train")
+    if network.kind in THEORIES:
+        return compare_theories(theory, network)
     _check(theory, network)
     of_theory, of_network = _common(theory, network)
     step = np.asarray(network.step)[of_network]
@@ -226,6 +99,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
         rounding=ROUNDING[network.settings["dtype"]],
         reliable=None if predicted is None else _reliable(step, predicted),
         alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[of_network],
+        model=theory.model,
     )
 
 
@@ -345,14 +219,7 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
-    for name, result in (("theory", theory), ("network", network)):
-        errors.instance(name, result, Trajectory, "be one trajectory, from solve, iterate or train")
-    if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
-        errors.reject("theory", "be one trajectory from solve or iterate", theory)
-    if not len(theory.t):
-        errors.reject("theory", "contain at least one recorded time", theory)
-    if network.kind != "network":
-        errors.reject("network", "be a result of train", network)
+    check_theory("theory", theory)
     if network.weights is None:
         errors.reject(
             "network",
@@ -404,9 +271,7 @@ def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int
             np.asarray(theory.step), np.asarray(network.step), return_indices=True
         )
     else:
-        close = np.isclose(theory.t[:, None], network.t, rtol=1e-9, atol=1e-12)
-        of_network = np.flatnonzero(close.any(axis=0))
-        of_theory = close.argmax(axis=0)[of_network]
+        of_theory, of_network = common_times(theory.t, network.t)
     if not len(of_theory):
         errors.reject(
             "theory", "have at least one recorded step of the network (for a flow: the time of such a step)", theory

@@ -9,7 +9,8 @@ from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.flow import solve
 from dynamics.solvers.methods import has_exact_solution
-from dynamics.verification.compare import Comparison, compare
+from dynamics.verification.compare import compare
+from dynamics.verification.comparison import Comparison
 from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
 
 SPARE_INPUTS = 2  # number of inputs of the network minus its number of modes

@@ -5,44 +5,101 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dynamics.results.plotting import EIGENVALUES, STEP, axes_of, mark_unreliable, mode_colors, set_logarithmic
+from dynamics import errors
+from dynamics.presentation.plotting import (
+    EIGENVALUES,
+    INK,
+    NETWORK,
+    POINTS,
+    STEP,
+    THEORY,
+    TIME,
+    add_mode_legend,
+    axes_of,
+    mode_colors,
+    new_axes,
+    outline,
+    set_logarithmic,
+    set_title,
+    start_mode_legend,
+)
+from dynamics.results.plotting import mark_unreliable, title_of
+
+LIMIT = 2  # number of sampling errors that the error bars and the grey band show
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
-    """Draw the relative deviation of the network from theory against the step, with one line for each mode.
+    """Draw theory and network in one panel, and their deviation in a panel below; return the axes of the deviation.
 
-    The grey band shows two standard errors of the mode with the largest relative standard error. The plot is hatched at
-    steps at which the theory does not reliably predict the effects of finite batches.
+    If ``ax`` is given, only the deviation is drawn, into these axes.
     """
-    ax = axes_of(ax)
-    for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
-        ax.plot(comparison.step, column, color=color, linewidth=1)
-    surviving = comparison.theory_modes > 0
-    scale = np.where(surviving, comparison.theory_modes, 1)
-    band = 2 * np.where(surviving, comparison.sampling_error / scale, 0).max(axis=-1)
-    ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors (largest)")
-    mark_unreliable(ax, comparison.step, comparison.reliable)
-    ax.legend(frameon=False, fontsize="small")
-    ax.set_xlabel(STEP)
-    ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")
+    if ax is not None:
+        errors.instance("ax", ax, Axes, "be matplotlib Axes, or None for the axes of a new figure")
+        return _draw_deviation(axes_of(ax), comparison)
+    upper, lower = new_axes(4.6, rows=2, sharex=True, height_ratios=(2, 1))[:, 0]
+    _draw_curves(upper, comparison)
+    if comparison.model is not None:
+        start_mode_legend(upper, title_of(comparison.model))
+    add_mode_legend(upper, comparison.theory_modes.shape[-1])
+    upper.tick_params("x", labelbottom=False)
+    return _draw_deviation(lower, comparison)
+
+
+def _draw_curves(ax: Axes, comparison: Any) -> None:
+    """Draw the theory as lines, and the network as points with error bars of two sampling errors.
+
+    For two theories, the second is drawn as points.
+    """
+    _, along = comparison.along
+    every = max(1, round(len(along) / POINTS))
+    bars = f" (± {LIMIT} sampling errors)" if comparison.has_network else ""
+    names: tuple[str | None, str | None] = comparison.names[0], f"{comparison.names[1]}{bars}"
+    look = THEORY | {"path_effects": outline(ax, THEORY["linewidth"])}
+    points: dict[str, Any] = NETWORK | {"markevery": every}
+    for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1])):
+        ax.plot(along, comparison.theory_modes[:, mode], color=color, label=names[0], **look)
+        error = LIMIT * comparison.sampling_error[:, mode] if comparison.has_network else None
+        bar = {"errorevery": every, "elinewidth": 1.5, "color": color, "label": names[1]}
+        ax.errorbar(along, comparison.network_modes[:, mode], error, **(points | bar))
+        names = None, None
+    set_logarithmic(ax)
+    ax.set_ylabel("variance of a mode" if comparison.has_network else EIGENVALUES["s"])
+
+
+def _draw_deviation(ax: Axes, comparison: Any) -> Axes:
+    """Draw the deviation of each mode in units of the sampling error, or relative to the first of two theories."""
+    name, along = comparison.along
+    values = comparison.z if comparison.has_network else _relative(comparison)
+    for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
+        ax.plot(along, np.where(np.isfinite(column), column, np.nan), color=color, linewidth=THEORY["linewidth"])
+    ax.axhline(0.0, color=INK, linewidth=0.5, zorder=1)
+    if comparison.has_network:
+        ax.axhspan(-LIMIT, LIMIT, color="0.88", linewidth=0, zorder=0, label=f"± {LIMIT} sampling errors")
+        mark_unreliable(ax, along, comparison.reliable)
+        ax.set_ylabel("deviation /\nsampling error")
+    else:
+        ax.set_ylabel("relative deviation")
+    ax.set_xlabel(STEP if name == "step" else TIME)
     return ax
 
 
-def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw the eigenvalues of the descent map as lines, and of the network as points.
+def _relative(comparison: Any) -> Any:
+    """Return the relative deviation (T, M) of each mode of a second theory from the first."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return comparison.network_modes / comparison.theory_modes - 1
 
-    The bars at the points show two standard errors of the network. Each mode has its own colour.
+
+def plot_check(check: Any, ax: Axes | None = None) -> Axes:
+    """Draw the descent map as lines, and the network as points with error bars of two standard errors.
+
+    Each mode has its own colour. The title states whether all levels of description agree.
     """
-    ax = axes_of(ax)
-    comparison = check.comparison
-    if comparison is not None:
-        for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1])):
-            ax.plot(comparison.step, comparison.theory_modes[:, mode], color=color, linewidth=1)
-            network, error = comparison.network_modes[:, mode], 2 * comparison.sampling_error[:, mode]
-            style = {"linestyle": "none", "marker": "o", "markersize": 3, "capsize": 2, "color": color}
-            ax.errorbar(comparison.step, network, error, **style)
-        set_logarithmic(ax)
-    ax.set_title("all levels agree" if check.passed else "some levels disagree", fontsize="small")
+    new, ax = ax is None, axes_of(ax)
+    verdict = "all levels agree" if check.passed else "some levels disagree"
+    if check.comparison is not None:
+        _draw_curves(ax, check.comparison)
+    set_title(ax, f"{title_of(check.model)}: {verdict}")
+    if new and check.comparison is not None:
+        add_mode_legend(ax, check.comparison.theory_modes.shape[-1])
     ax.set_xlabel(STEP)
-    ax.set_ylabel(EIGENVALUES["s"])
     return ax

@@ -4,7 +4,6 @@ z1 and z2 (B, M) are the representations of the two views, for B samples and M m
 the predictor W_P.
 """
 
-import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
@@ -20,7 +19,6 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 Array = npt.NDArray[np.float64]
 
-COLUMNS = 100  # largest number of characters in a printed line
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
 CHANCE = 4.5  # limit of a deviation in standard errors; a few modes exceed this limit by chance once in 30 000 runs
 SLOWEST = 1e-2  # lower bound of the largest rate, from which learning rates follow, relative to the terms of a rate
@@ -54,11 +52,12 @@ class LevelCheck:
         """True if the deviation is within its limit, or if the check does not apply to the model."""
         return self.deviation is None or bool(self.deviation <= (self.limit or 0.0))
 
-    def __str__(self) -> str:
+    @property
+    def verdict(self) -> str:
+        """The result of the check in words; "ok" if the results agree, "NO" if not, and "--" if it does not apply."""
         mark = "--" if self.deviation is None else "ok" if self.passed else "NO"
         measured = "" if self.deviation is None else f"{self.deviation:.2g} (at most {self.limit:.2g})"
-        line = f"  {mark}  {self.name:<12} {self.against:<44} {measured}{' ' * bool(measured and self.note)}{self.note}"
-        return textwrap.fill(line.rstrip(), COLUMNS, subsequent_indent=" " * 19)
+        return f"{mark}  {self.against:<44} {measured}{' ' * bool(measured and self.note)}{self.note}".rstrip()
 
 
 class Subject:

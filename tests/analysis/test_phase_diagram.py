@@ -120,10 +120,11 @@ def test_print_gives_the_share_of_each_outcome():
     )
     assert lines.splitlines() == [
         "Phase diagram of Model(loss='euclidean', stop_gradient='online'), 4 points",
-        "  weight_decay 0 to 0.3, sigma2 0 to 2",
-        "  collapse: 50 %",
-        "  divergence: 50 %",
-        "  status complete",
+        "  weight_decay  0 to 0.3",
+        "  sigma2        0 to 2",
+        "  collapse      50 %",
+        "  divergence    50 %",
+        "  status        complete",
     ]
 
 

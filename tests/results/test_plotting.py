@@ -1,14 +1,18 @@
 """Pictures of trajectories: a line per mode against step or time, on axes that can be shared."""
 
 from dataclasses import replace
+from functools import cache
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.patches import Rectangle
 
 import dynamics as dyn
-from dynamics.results.plotting import axes_of, legend_above, mode_colors
+from dynamics.presentation.plotting import STYLE, axes_of, legend_above, mode_colors
+from dynamics.results.plotting import BANDS, FEW, quantiles_of
 from tests.results.makers import a_network, made
 
 matplotlib.use("Agg")
@@ -38,7 +42,8 @@ def test_plot_draws_one_line_per_mode(maker, lines, xlabel):
 def test_every_result_can_be_drawn(result):
     ax = result.plot()
     ax.figure.canvas.draw()
-    assert len(ax.lines) == len(result.members()) * result.s.shape[-1]  # a line for each mode of each member
+    drawn = len(result.members()) if len(result.members()) <= FEW else 1  # of many members, the median
+    assert len(ax.lines) == drawn * result.s.shape[-1]
     plt.close("all")
 
 
@@ -98,3 +103,134 @@ def test_a_prediction_has_bands_and_marks_where_it_is_unreliable(reliable, hatch
     assert len(ax.collections) == 2 and len(ax.patches) == hatched
     band = ax.collections[0].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(predicted.s[:, 0].max() + 0.02)
+
+
+# --- the network and the theory -------------------------------------------------------------------------------------
+
+
+@cache
+def theory_and_network():
+    model, s0 = dyn.Model("euclidean", noise=(0.0, 0.1)), np.array([0.2, 0.5, 0.9])
+    network = dyn.train(model, np.diag(np.sqrt(s0)), 90, 0.1, batch_size=1000)
+    return dyn.iterate(model, s0, 90, 0.1), network
+
+
+def legend_texts(ax):
+    return [text.get_text() for text in ax.get_legend().texts]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["theory first", "network first"])
+def test_theory_is_drawn_over_the_points_of_the_network(order):
+    first, second = (theory_and_network()[i] for i in order)
+    ax = second.plot(first.plot())
+    lines = [line for line in ax.lines if line.get_linestyle() == "-"]
+    points = [line for line in ax.lines if line.get_marker() == "o"]
+    assert len(lines) == len(points) == 3
+    assert min(line.get_zorder() for line in lines) > max(line.get_zorder() for line in points)
+    assert all(line.get_path_effects() for line in lines) and all(p.get_alpha() < 0.6 for p in points)
+    drawn = len(range(0, 91, points[0].get_markevery()))  # points must leave the lines visible between them
+    assert drawn * points[0].get_markersize() < ax.get_window_extent().width * 72 / ax.figure.dpi
+
+
+def test_the_legend_has_an_entry_for_each_trajectory_and_a_key_of_modes():
+    theory, network = theory_and_network()
+    ax = theory.plot()
+    assert legend_texts(ax) == ["theory: descent map", "modes 1 to 3"]
+    network.plot(ax)
+    assert legend_texts(ax) == ["theory: descent map", "network", "modes 1 to 3"]
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1
+    assert ax.title.get_window_extent().y0 >= ax.get_legend().get_window_extent().y1 - 1
+    colors = [patch.get_facecolor() for patch in ax.get_legend().findobj(Rectangle)]
+    np.testing.assert_allclose(colors, mode_colors(3))
+
+
+def test_the_legend_can_be_named_and_states_another_model():
+    theory, _ = theory_and_network()
+    ax = theory.plot(label="exact")
+    dyn.iterate(dyn.Model("cosine"), [0.2, 0.5, 0.9], 3, 0.1).plot(ax)
+    assert legend_texts(ax) == ["exact", "theory: descent map, cosine", "modes 1 to 3"]
+
+
+def test_the_title_states_the_model_in_few_lines():
+    ax = dyn.iterate(dyn.Model("cosine", noise=(0.0, 0.1)), [0.2], 1, 0.1).plot()
+    assert ax.get_title() == "cosine, noise=(0.0, 0.1)" and legend_texts(ax) == ["theory: descent map"]
+    long = dyn.Loss.parse("|p - sg(z2)|^2 / 2" + " + 0.001 * |z1|^2" * 20)
+    lines = dyn.iterate(dyn.Model(long), [0.2], 1, 0.1).plot().get_title().splitlines()
+    assert len(lines) <= 3 and max(map(len, lines)) <= 64
+
+
+def test_axes_of_the_user_keep_their_title_and_have_no_legend():
+    ax = plt.figure().add_subplot(title="mine")
+    theory_and_network()[0].plot(ax)
+    assert ax.get_title() == "mine" and ax.get_legend() is None
+    assert ax.get_legend_handles_labels()[1] == ["theory: descent map"]  # for `ax.legend()`
+
+
+def test_a_plot_has_one_style_and_changes_no_settings():
+    before = dict(matplotlib.rcParams)
+    with matplotlib.rc_context({"font.size": 20, "xtick.labelsize": 30, "font.family": "monospace"}):
+        ax = theory_and_network()[0].plot()
+        ax.figure.canvas.draw()
+    sizes = {ax.xaxis.label.get_fontsize(), ax.title.get_fontsize(), *(t.get_fontsize() for t in ax.get_xticklabels())}
+    assert sizes == {STYLE["axes.labelsize"], STYLE["xtick.labelsize"]}
+    texts = [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_legend().texts]
+    assert {text.get_fontname() for text in texts} == {STYLE["font.family"]}
+    assert dict(matplotlib.rcParams) == before
+
+
+# --- ensembles ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def large_ensemble():
+    s0 = np.exp(np.random.default_rng(0).normal(0, 0.5, (1000, 2))) * [0.05, 0.5]
+    return dyn.solve(dyn.Model("euclidean"), s0, np.linspace(0, 5, 20))
+
+
+def test_an_ensemble_is_drawn_as_median_and_quantiles():
+    ensemble = large_ensemble()
+    ax = ensemble.plot()
+    np.testing.assert_allclose([line.get_ydata() for line in ax.lines], np.median(ensemble.s, axis=0).T, rtol=1e-12)
+    assert len(ax.collections) == 2 * len(BANDS)
+    bands = dict(zip(BANDS, np.split(np.array(ax.collections, object), 2), strict=True))
+    for (name, of_modes), outside in zip(bands.items(), (0.25, 0.05), strict=True):
+        for mode, band in enumerate(of_modes):
+            corners = band.get_paths()[0].vertices
+            last = corners[corners[:, 0] == ensemble.t[-1], 1]
+            expected = np.quantile(ensemble.s[:, -1, mode], [outside, 1 - outside])
+            np.testing.assert_allclose([last.min(), last.max()], expected, rtol=1e-9), name
+            assert last.min() < ax.lines[mode].get_ydata()[-1] < last.max()
+    assert legend_texts(ax) == ["theory: flow, median of 1000", *BANDS, "modes 1 to 2"]
+
+
+@pytest.mark.parametrize(("lines", "drawn"), [(None, 0), (False, 0), (True, 1000), (7, 7), (5000, 1000)])
+def test_members_are_drawn_on_request(lines, drawn):
+    ensemble = large_ensemble()
+    ax = ensemble.plot(lines=lines)
+    members = [c for c in ax.collections if isinstance(c, LineCollection)]
+    assert [len(c.get_segments()) for c in members] == ([drawn] * 2 if drawn else [])
+    if drawn:
+        np.testing.assert_array_equal(members[1].get_segments()[-1][:, 1], ensemble.s[-1, :, 1])
+
+
+@pytest.mark.parametrize("lines", [0, -1, 1.5, "all"])
+def test_a_number_of_lines_that_is_none_is_refused(lines):
+    with pytest.raises(dyn.ArgumentError, match="Argument `lines` must be"):
+        large_ensemble().plot(lines=lines)
+
+
+def test_quantiles_leave_out_what_was_not_computed():
+    values = np.array([[1.0, np.nan, np.nan], [3.0, 2.0, np.nan], [2.0, 4.0, np.nan], [np.nan, 9.0, np.nan]])
+    quantiles = quantiles_of(values, [0.0, 0.5, 0.75])
+    np.testing.assert_array_equal(quantiles[:, 0], [1.0, 2.0, 2.5])
+    np.testing.assert_array_equal(quantiles[:, 1], [2.0, 4.0, 6.5])
+    assert np.isnan(quantiles[:, 2]).all()
+
+
+def test_members_that_diverge_leave_the_others_visible():
+    s0 = np.linspace(0.5, 1.5, 21)[:, None]  # from 1 on, members diverge
+    ensemble = dyn.solve(dyn.Model("euclidean", stop_gradient="online"), s0, [0.0, 1.0, 30.0])
+    ax = ensemble.plot()
+    ax.figure.canvas.draw()
+    assert np.isfinite(ax.lines[0].get_ydata()).all()

@@ -24,8 +24,8 @@ PLAIN = ("kind", "method", "status", "error", "settings")
 def test_print_fits_one_screen(result):
     lines = str(result).splitlines()
     assert 3 < len(lines) < 25 and max(map(len, lines)) <= 120
-    assert lines[-1] == f"  status {result.status}"
-    assert any(line.startswith(f"  method {result.method}") for line in lines)
+    text = " ".join(str(result).split())
+    assert text.endswith(f" status {result.status}") and f" method {result.method}" in text
     assert f"modes {result.s.shape[-1]}, times {len(result.t)}" in str(result)
 
 
@@ -34,10 +34,10 @@ def test_repr_is_one_line(result):
 
 
 def test_print_states_times_eigenvalues_and_settings():
-    text = str(made("descent"))
+    text = " ".join(str(made("descent")).split())
     for part in (
         "Descent map of Model(loss='cosine', isotropic=True)",
-        "t    0 ... 0.4",
+        "t 0 ... 0.4",
         "step 0 ... 4",
         "0.1 ... 0.5",
     ):
@@ -46,7 +46,7 @@ def test_print_states_times_eigenvalues_and_settings():
 
 def test_print_states_from_which_step_a_prediction_is_unreliable():
     predicted = replace(made("descent"), reliable=np.array([True, False, False]))
-    assert "  batch size: prediction of s unreliable from step 2 on" in str(predicted).splitlines()
+    assert "batch size prediction of s unreliable from step 2 on" in " ".join(str(predicted).split())
     assert "unreliable" not in str(replace(predicted, reliable=np.ones(3, bool)))
 
 

@@ -39,7 +39,7 @@ def test_all_levels_agree_where_theory_holds(name):
     assert np.abs(np.log(report.comparison.theory[-1] / report.comparison.theory[0])).max() > 0.3
     text = str(report).splitlines()
     assert max(map(len, text)) <= 100 and len(text) <= 24
-    assert " ".join(str(report).split()).startswith(f"Check of {model}: all levels agree ok basis")
+    assert " ".join(str(report).split()).startswith(f"Check of {model}: all levels agree basis ok ")
 
 
 # --- printed, refused -----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Theory against network: the report, the predicted sampling error against many seeds, and what cannot be compared."""
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 import dynamics as dyn
 from dynamics.solvers.problem import MOST_FLUCTUATING, MOST_WEIGHTS
 from dynamics.verification import compare
-from dynamics.verification.compare import Comparison
+from dynamics.verification.comparison import Comparison
 from tests.marks import parametrize
 
 matplotlib.use("Agg")
@@ -237,7 +238,17 @@ REFUSED = {
         "have at least one recorded step of the network (for a flow: the time of such a step)",
     ),
     "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
-    "two theories": (lambda: (a_theory(), a_theory()), "network", "be a result of train"),
+    "ensemble of theories": (
+        lambda: (a_theory(), a_theory(s0=np.ones((3, 2)))),
+        "network",
+        "be one trajectory from solve or iterate",
+    ),
+    "theories with other modes": (lambda: (a_theory(), a_theory(s0=[1.0])), "network", "have 2 modes, as many as"),
+    "theories without a common time": (
+        lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.0, 0.05, 0.15]), a_theory()),
+        "network",
+        "compute the flow at the times of the descent map, `dyn.solve(model, s0, descent.t)`",
+    ),
     "an ensemble": (lambda: (a_theory(s0=np.ones((3, 2))), a_network()), "theory", "be one trajectory"),
     "no trajectory": (lambda: ("theory.npz", a_network()), "theory", "be one trajectory"),
 }
@@ -261,7 +272,8 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert len(lines) < 25 and max(map(len, lines)) <= 120
     assert lines[0] == "Network against theory at 61 steps (0 ... 60)"
     assert result.source in lines[2]
-    rows = np.array([line.split() for line in lines[4:]], float)
+    row = r"mode (\S+) at the end +theory (\S+) +network (\S+) +deviation (\S+) \+- (\S+)"
+    rows = np.array([re.fullmatch(row, line.strip()).groups() for line in lines[3:]], float)
     assert rows[:, 0].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
     relative = result.network_modes[-1] / result.theory_modes[-1] - 1
@@ -390,3 +402,69 @@ def test_a_deep_network_has_no_exact_theory():
         dyn.ArgumentError, match="`network` must be a network of one layer with all its modes, because deep networks"
     ):
         dyn.compare(theory, deep)
+
+
+# --- two theories ---------------------------------------------------------------------------------------------------
+
+
+def flow_and_descent(loss="euclidean", rate=0.1):
+    """The flow has times between those of the descent map, too."""
+    model, s0 = MODELS[loss], [0.2, 0.5]
+    steps = round(2 / rate)
+    return dyn.solve(model, s0, rate * np.arange(0, steps + 0.5, 0.5)), dyn.iterate(model, s0, steps, rate)
+
+
+def test_two_theories_are_compared_at_all_common_times():
+    flow, descent = flow_and_descent()
+    report = dyn.compare(flow, descent)
+    np.testing.assert_allclose(report.t, descent.t, rtol=1e-12)
+    np.testing.assert_array_equal(report.step, descent.step)
+    np.testing.assert_array_equal(report.theory, flow.s[::2])
+    np.testing.assert_array_equal(report.network, descent.s)
+    np.testing.assert_allclose(report.relative, descent.s / flow.s[::2] - 1, atol=1e-15)  # rounding
+    assert (report.sampling_error == 0).all() and not report.has_network
+    assert report.names == ("flow", "descent map")
+
+
+def test_deviation_of_the_descent_map_from_the_flow_is_proportional_to_the_learning_rate():
+    large, small = (dyn.compare(*flow_and_descent(rate=rate)).max_relative() for rate in (0.02, 0.01))
+    assert 1.9 < large / small < 2.1  # terms of second order in the learning rate
+
+
+def test_two_theories_are_printed_with_their_names():
+    report = dyn.compare(*flow_and_descent())
+    lines = str(report).splitlines()
+    assert lines[0] == "Descent map against flow at 21 times (t = 0 ... 2)"
+    row = r"mode \d at the end +flow \S+ +descent map \S+ +deviation (\S+)"
+    deviations = [float(re.fullmatch(row, line.strip()).group(1)) for line in lines[3:]]
+    np.testing.assert_allclose(deviations, report.relative[-1], rtol=5e-3)
+    assert repr(report) == "<Comparison: descent map against flow, 21 times, 2 modes>"
+    assert "sampling errors" not in str(report)
+
+
+def test_equal_theories_agree_and_others_are_infinitely_many_sampling_errors_apart():
+    flow, descent = flow_and_descent()
+    assert dyn.compare(flow, flow).within() == 1
+    assert dyn.compare(flow, descent).within() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"closure": "mean_field"}, ("closure gaussian", "closure mean_field")),
+        ({"learning_rate": 0.05, "steps": 8}, ("learning rate 0.1", "learning rate 0.05")),
+        ({"model": dyn.Model("euclidean")}, ("Model(loss='cosine')", "Model(loss='euclidean')")),
+        ({}, ("first", "second")),
+    ],
+)
+def test_theories_of_one_kind_are_named_by_what_differs(changes, names):
+    cosine = {"model": dyn.Model("cosine"), "s0": [0.2, 0.5]}
+    report = dyn.compare(a_theory(**cosine), a_theory(**(cosine | changes)))
+    assert report.names == tuple(f"descent map ({name})" for name in names)
+
+
+def test_flows_are_compared_without_steps():
+    model = dyn.Model("euclidean")
+    report = dyn.compare(dyn.solve(model, [0.5], [0.0, 1.0, 2.0]), dyn.solve(model, [0.5], [1.0, 3.0], method="scipy"))
+    assert report.step is None and report.t.tolist() == [1.0] and report.max_relative() < 1e-7
+    assert str(report).startswith("Flow (method scipy) against flow (method exact solution (Lambert W)) at 1 time ")

@@ -40,7 +40,7 @@ def test_a_network_of_another_loss_is_found(monkeypatch):
     monkeypatch.setattr(dynamics_checks, "train", decaying)
     report = check(EUCLIDEAN)
     assert failed(report) == ["network"] and not report.passed
-    assert "NO  network" in str(report) and "1 of 6 levels disagree" in " ".join(str(report).split())
+    assert "network NO" in " ".join(str(report).split()) and "1 of 6 levels disagree" in " ".join(str(report).split())
     assert repr(report).endswith(": failed>")
 
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import card
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -87,6 +88,13 @@ class Images(Value):
         """Shape (height, width, channels) of an image."""
         _, height, width, channels = self.train.shape
         return height, width, channels
+
+    def _repr_html_(self) -> str:
+        facts = [("training images", str(len(self.train))), ("test images", str(len(self.test)))]
+        facts.append(("height, width, channels", ", ".join(map(str, self.shape))))
+        facts += [] if self.train_labels is None else [("classes", str(len(np.unique(self.train_labels))))]
+        facts += [] if self.covariance is None else [("covariance", "known")]
+        return card(f"Images {self.name}", facts)
 
     def __repr__(self) -> str:
         parts = [f"{self.name!r}", f"{len(self.train)} + {len(self.test)} of shape {self.shape}"]

@@ -11,6 +11,7 @@ from dynamics.networks.deep.augmentation import Augmentation
 from dynamics.networks.deep.images import Images
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
+from dynamics.presentation.card import card
 
 WEIGHTS = 3  # number of arrays in memory that are as large as the weights: weights, gradient and momentum
 SCHEDULES = ("constant", "cosine")
@@ -164,6 +165,10 @@ class Network(Value):
             height, width = self.images.shape[:2]
             requirement = f"have so few layers that images of {height} x {width} pixels can be halved in each layer"
             errors.reject("encoder", requirement, self.encoder)
+
+    def _repr_html_(self) -> str:
+        parts = {f.name.replace("_", " "): str(getattr(self, f.name)) for f in fields(self)}
+        return card(f"Network with {self.modes} modes", parts.items())
 
     @property
     def modes(self) -> int:
