@@ -13,7 +13,15 @@ from dynamics.cli.output import TRAJECTORY
 from tests.cli.calls import ANALYSES, ITERATE, SOLVE, TRAIN, call
 
 matplotlib.use("Agg")
-MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "npz": b"PK", "csv": b"member,t,step,s1", "json": b"{"}
+MAGIC = {
+    "png": b"\x89PNG",
+    "pdf": b"%PDF",
+    "svg": b"<?xml",
+    "npz": b"PK",
+    "nc": b"CDF",
+    "csv": b"member,t,step,s1",
+    "json": b"{",
+}
 
 
 def solution():
@@ -114,7 +122,7 @@ def test_analyses_are_drawn(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, png, pdf, svg."),
+        (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, nc, png, pdf, svg."),
         (["--out", "-", "--format", "csv", "--json"], "--json cannot be used with --out -"),
         (["--format", "csv"], "--format can only be used with --out."),
         (["--out", "a.csv", "--format", "xlsx"], "'xlsx' is not one of"),
