@@ -74,19 +74,18 @@ def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: boo
 
 
 def faster(methods: Sequence[Method[P, R]], method: Method[P, R], problem: P) -> str:
-    """Return what would make a long solution faster, for the progress bar; "" if there is nothing.
+    """Return what would make a long solution faster, in few words for the progress bar; "" if there is nothing.
 
     The closure's integrals take most of the time: with rtol=1e-5 a solution takes about half, and the approximation of
     mean fields has none.
     """
-    ways = []
     if methods.index(choose(methods, "auto", problem)) < methods.index(method):
-        ways.append("method='auto'")
+        return "faster: method='auto'"
     if problem.field.quadratures and problem.rtol < COARSE:
-        ways.append("rtol=1e-5")
+        return "faster: rtol=1e-5"
     if problem.closure == "gaussian" and problem.model.generated.divides_by_norms and problem.by_eigenmodes:
-        ways.append("the approximation closure='mean_field'")
-    return f"faster: {' or '.join(ways)}" if ways else ""
+        return "faster, approximate: closure='mean_field'"
+    return ""
 
 
 def _refuse(methods: Sequence[Method[P, R]], problem: P, name: str, reason: str) -> NoReturn:

@@ -26,13 +26,13 @@ def descent(model, steps, method="auto", **options):
     [
         (flow(EUCLIDEAN, [0.1, 0.5]), ""),
         (flow(EUCLIDEAN, MANY, "scipy"), "faster: method='auto'"),
-        (flow(COSINE, [0.1, 0.5]), "faster: rtol=1e-5 or the approximation closure='mean_field'"),
-        (flow(COSINE, [0.1, 0.5], rtol=1e-5), "faster: the approximation closure='mean_field'"),
+        (flow(COSINE, [0.1, 0.5]), "faster: rtol=1e-5"),
+        (flow(COSINE, [0.1, 0.5], rtol=1e-5), "faster, approximate: closure='mean_field'"),
         (flow(COSINE, MANY, "scipy", closure="mean_field"), "faster: method='auto'"),
         (flow(COSINE, [0.1, 0.5], "jax", closure="mean_field"), ""),
         (descent(EUCLIDEAN, 10**6, "numpy"), "faster: method='auto'"),
         (descent(EUCLIDEAN, 10, "numpy"), ""),
-        (descent(COSINE, 10, rtol=1e-5), "faster: the approximation closure='mean_field'"),
+        (descent(COSINE, 10, rtol=1e-5), "faster, approximate: closure='mean_field'"),
     ],
 )
 def test_hints_name_what_applies_to_the_problem(hint, expected):
