@@ -58,7 +58,12 @@ CALLS = {
     "compare": lambda: dyn.compare(dyn.iterate(COSINE, network().s[0], 3, 0.1), network()),
     "check": lambda: dyn.check(EUCLIDEAN, S0),
 }
-ELSEWHERE = {"load": "no arithmetic", "sweep": "its blocks call the others", "cifar10": "needs its files"}
+ELSEWHERE = {
+    "load": "no arithmetic",
+    "concatenate": "no arithmetic",
+    "sweep": "its blocks call the others",
+    "cifar10": "needs its files",
+}
 OTHERS = {
     "solve exact": lambda: dyn.solve(EUCLIDEAN, [1e-200, 0.5, 3.0], TIMES),
     "solve scipy, stiff": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="none"), S0, [0, 1e4], method="scipy"),

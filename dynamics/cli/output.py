@@ -15,11 +15,11 @@ from dynamics.numerics.files import replacing, write_text
 STDOUT = "-"
 PICTURES = ("png", "pdf", "svg")
 ANIMATIONS = ("gif", "mp4")
-BINARY = ("npz", "png", "pdf", *ANIMATIONS)
+BINARY = ("npz", "nc", "png", "pdf", *ANIMATIONS)
 SUFFIXES = {".txt": "text"}  # suffixes that differ from the name of the format
 VALUES = ("text", "json")  # formats of every result
 DRAWN = (*VALUES, *PICTURES)  # formats of a result with a picture
-TRAJECTORY = ("text", "json", "csv", "npz", *PICTURES)
+TRAJECTORY = ("text", "json", "csv", "npz", "nc", *PICTURES)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,9 @@ def _write(result: Any, form: str, path: Path) -> None:
     elif form in ANIMATIONS:
         result.animate(path)
     else:
-        {"npz": result.save, "csv": result.to_csv}[form](path)
+        from dynamics.results.storage import write
+
+        write(result, path, suffix_of(form))
 
 
 def as_json(result: Any) -> str:

@@ -49,7 +49,7 @@ def check(s0: list[float] | None, seed: int, progress: bool | None, **others: An
 @click.argument("network", type=FILE)
 @prints(*DRAWN)
 def compare(theory: str, network: str) -> Any:
-    """Compare the eigenvalues of a trained NETWORK with THEORY (.npz files), in units of the sampling error.
+    """Compare the eigenvalues of a trained NETWORK with THEORY (.npz or .nc files), in units of the sampling error.
 
     NETWORK may also be a second theory, such as a flow beside a descent map.
     """
@@ -64,7 +64,7 @@ def compare(theory: str, network: str) -> Any:
 @LINES
 @prints(*PICTURES, *ANIMATIONS, required=True)
 def plot(files: tuple[str, ...], quantity: str, lines: int | None) -> Any:
-    """Draw saved trajectories (.npz files), all of them in one picture or animation.
+    """Draw saved trajectories (.npz or .nc files), all of them in one picture or animation.
 
     \b
     The format is that of the suffix; an animation draws curves from left to right:

@@ -18,6 +18,7 @@ MAGIC = {
     "pdf": b"%PDF",
     "svg": b"<?xml",
     "npz": b"PK",
+    "nc": b"CDF",
     "csv": b"member,t,step,s1",
     "json": b"{",
 }
@@ -122,7 +123,7 @@ def test_analyses_are_drawn(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, png, pdf, svg."),
+        (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, nc, png, pdf, svg."),
         (["--out", "-", "--format", "csv", "--json"], "--json cannot be used with --out -"),
         (["--format", "csv"], "--format can only be used with --out."),
         (["--out", "a.csv", "--format", "xlsx"], "'xlsx' is not one of"),
