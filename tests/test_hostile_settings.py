@@ -67,7 +67,12 @@ CALLS = {
     "check": lambda: dyn.check(EUCLIDEAN, S0),
     "plot_sweep": panels,
 }
-ELSEWHERE = {"load": "no arithmetic", "sweep": "its blocks call the others", "cifar10": "needs its files"}
+ELSEWHERE = {
+    "load": "no arithmetic",
+    "concatenate": "no arithmetic",
+    "sweep": "its blocks call the others",
+    "cifar10": "needs its files",
+}
 OTHERS = {
     "solve exact": lambda: dyn.solve(EUCLIDEAN, [1e-200, 0.5, 3.0], TIMES),
     "solve scipy, stiff": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="none"), S0, [0, 1e4], method="scipy"),

@@ -19,6 +19,7 @@ from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
 from dynamics.numerics.values import Value
+from dynamics.presentation.plain import plain_fields
 
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
@@ -63,6 +64,10 @@ class DesignTarget(Value, ABC):
         conditions: properties of the model and of the initial eigenvalues. Raises ArgumentError if no gain yields the
         desired dynamics; the message states the reason.
         """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name of the target, under the key "kind", and its options as plain values for JSON."""
+        return {"kind": type(self).__name__} | plain_fields(self)
 
 
 @dataclass(frozen=True, eq=False)

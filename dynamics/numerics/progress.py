@@ -3,12 +3,32 @@
 import html
 import io
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from dynamics import errors
+
+HINT_AFTER = 10.0  # seconds after which a bar says what would be faster
+
+_hint: ContextVar[Callable[[], str]] = ContextVar("hint", default=str)
+
+
+@contextmanager
+def hinting(hint: Callable[[], str]) -> Iterator[None]:
+    """Let bars that are created in this context end in a hint, once the work has taken HINT_AFTER seconds.
+
+    hint: function that returns what would make the work faster, or ""; it is called only when it is shown.
+    """
+    token = _hint.set(hint)
+    try:
+        yield
+    finally:
+        _hint.reset(token)
 
 
 def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0) -> tqdm:
@@ -23,7 +43,7 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
     if unit is not None:
         layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit}, {elapsed}<{remaining}, {rate_fmt}"
     in_notebook = has_notebook()
-    kind = NotebookBar if in_notebook else tqdm
+    kind = NotebookBar if in_notebook else HintingBar
     hidden = False if in_notebook else None  # None: tqdm decides, and hides the bar unless standard error is a terminal
     return kind(
         total=total,
@@ -32,7 +52,7 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
         unit=f" {unit}",
         disable=hidden if show is None else not show,
         delay=0.0 if show else 1.0,
-        bar_format=layout,
+        bar_format=layout + "{hint}",
         leave=False,
     )
 
@@ -43,7 +63,24 @@ def has_notebook() -> bool:
     return getattr(find_shell() if find_shell else None, "kernel", None) is not None
 
 
-class NotebookBar(tqdm):
+class HintingBar(tqdm):
+    """A progress bar that ends in the hint of ``hinting`` when the work takes long."""
+
+    def __init__(self, **options: Any) -> None:
+        self._find_hint, self._hint = _hint.get(), ""
+        super().__init__(**options)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """The values from which the text of the bar is composed."""
+        state = super().format_dict
+        if not self._hint and state["elapsed"] > HINT_AFTER:
+            text = self._find_hint()
+            self._hint = f" ({text})" if text else " "
+        return state | {"hint": self._hint}
+
+
+class NotebookBar(HintingBar):
     """A progress bar in the output of a notebook's cell; it is replaced by nothing at the end.
 
     The bar is an HTML element, and needs no widgets. Unlike the bar of ``tqdm.notebook``, it costs nothing before it is

@@ -14,9 +14,9 @@ NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}  # JSON has no such 
 def plain(value: Any) -> Any:
     """Return a value as dictionaries, lists, texts, numbers, booleans and None.
 
-    Arrays become nested lists. Numbers that are not finite become the texts "NaN", "Infinity" and "-Infinity", which
-    ``float`` converts back. A complex number becomes a list of its real and imaginary part. Objects with a method
-    ``to_dict`` become the result of this method.
+    Arrays become nested lists; named tuples become dictionaries. Numbers that are not finite become the texts "NaN",
+    "Infinity" and "-Infinity", which ``float`` converts back. A complex number becomes a list of its real and imaginary
+    part. Objects with a method ``to_dict`` become the result of this method.
     """
     if hasattr(value, "to_dict"):
         return value.to_dict()
@@ -24,6 +24,8 @@ def plain(value: Any) -> Any:
         return plain_fields(value)
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if isinstance(value, (tuple, list)):
         return [plain(part) for part in value]
     if hasattr(value, "__array__"):

@@ -41,15 +41,20 @@ def save(trajectory: Trajectory, path: str | Path) -> Path:
     if suffix not in SUFFIXES:
         formats = ", ".join(f"{name} ({contents})" for name, contents in SUFFIXES.items())
         errors.reject("path", f"end in one of {formats}", str(path))
+    write(trajectory, path, suffix)
+    return path
+
+
+def write(trajectory: Trajectory, path: Path, suffix: str) -> None:
+    """Write a trajectory to a file with any name, in the format of a suffix, which is a key of ``SUFFIXES``."""
     if suffix == ".csv":
-        return trajectory.to_csv(path)
-    if suffix == ".nc":
+        trajectory.to_csv(path)
+    elif suffix == ".nc":
         from dynamics.results import netcdf
 
         netcdf.write(trajectory, path, FORMAT)
     else:
         _write_npz(trajectory, path)
-    return path
 
 
 def _suffix(path: Path) -> str:

@@ -1,14 +1,16 @@
 """Define ``iterate``, which iterates the descent map: gradient descent on the population loss."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.progress import hinting
 from dynamics.results.trajectory import Trajectory
-from dynamics.solvers.methods import DESCENT_METHODS, choose
+from dynamics.solvers.methods import DESCENT_METHODS, choose, faster
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import SAMPLED
@@ -127,7 +129,9 @@ def iterate(
         record=record,
         progress=progress,
     )
-    descent = choose(DESCENT_METHODS, method, problem).integrate(problem)
+    chosen = choose(DESCENT_METHODS, method, problem)
+    with hinting(partial(faster, DESCENT_METHODS, chosen, problem)):
+        descent = chosen.integrate(problem)
     problem.field.warn_if_inaccurate()
     sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
     return Trajectory(

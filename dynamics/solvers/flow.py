@@ -1,6 +1,7 @@
 """Define ``solve``, which integrates the gradient flow, and ``prepare``, which returns a solver for repeated use."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
+from dynamics.numerics.progress import hinting
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
 from dynamics.results.selection import part
 from dynamics.results.trajectory import STEADY, Trajectory
-from dynamics.solvers.methods import FLOW_METHODS, Method, choose
+from dynamics.solvers.methods import FLOW_METHODS, Method, choose, faster
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.base import SAMPLED
@@ -212,7 +214,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
 
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
     """Return the trajectory that a method computes for a problem."""
-    flow = method.integrate(problem)
+    with hinting(partial(faster, FLOW_METHODS, method, problem)):
+        flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
     if problem.by_eigenmodes:
         _put_start(flow.observables, problem.s0, problem.times)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.presentation.plain import plain
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import Fact, shortened
 
@@ -94,6 +95,15 @@ class Comparison(Result):
         The error of a theory is zero.
         """
         return self.estimate()
+
+    @isolated
+    def to_dict(self) -> dict[str, Any]:
+        """Return the contents as plain values for JSON, with the sampling error; None if theory does not predict it."""
+        try:
+            error = plain(self.sampling_error)
+        except errors.ArgumentError:
+            error = None
+        return super().to_dict() | {"sampling_error": error}
 
     @property
     @isolated

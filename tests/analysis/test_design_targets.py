@@ -245,3 +245,8 @@ def test_bad_arguments_and_impossible_targets_are_refused(case):
     with pytest.raises(dyn.ArgumentError) as error:
         call()
     assert str(error.value).startswith(f"Argument `{name}` must {requirement}")
+
+
+def test_a_design_as_plain_values_states_the_kind_of_its_target():
+    design = dyn.design(dyn.FastestUniform(learning_rate=0.1))
+    assert design.to_dict()["target"] == {"kind": "FastestUniform", "learning_rate": 0.1}

@@ -41,7 +41,7 @@ def model_of(options: dict[str, Any]) -> dyn.Model:
 class Call:
     """A public function with its arguments.
 
-    model: options of the model. result_of: for "plot" and "save", the call whose result is plotted or saved.
+    model: options of the model. result_of: for "plot", "save" and "concatenate", the call whose result they use.
     """
 
     name: str
@@ -116,6 +116,14 @@ def save(result, path):
     return loaded
 
 
+def concatenate(result, end):
+    """Divide a trajectory at a time and join the parts; the whole must be equal."""
+    parts = [result.select(t=slice(None, end)), result.select(t=slice(end, None))]
+    whole = dyn.concatenate(parts if end is not None else parts[:1])
+    assert whole == result, "a trajectory differs after dividing and joining"
+    return whole
+
+
 def design_of(kind):
     def design(**arguments):
         decay = 0.05 if kind == "ThresholdRecruitment" else 0.0  # only under weight decay is there a threshold
@@ -134,5 +142,6 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "plot": plot,
     "plot_sweep": plot_sweep,
     "save": save,
+    "concatenate": concatenate,
     **{kind: design_of(kind) for kind in DESIGNS},
 }

@@ -285,7 +285,9 @@ class Draws:
 
     def save(self) -> Call:
         call: Call = getattr(self, self.weighted({"solve": 6, "iterate": 4, "train": 0.2}))()
-        return Call("save", {"path": "a.npz"}, result_of=call)
+        if self.chance(0.3):
+            return Call("concatenate", {"end": self.draw.choice([0.0, 0.1, 1.0])}, result_of=call)
+        return Call("save", {"path": self.draw.choice(["a.npz", "a.nc"])}, result_of=call)
 
     def other(self) -> Call:
         """A function without a model, or a design."""

@@ -43,7 +43,7 @@ SLOW = {  # calls that once took over 30 s
         [1e100, 7.0], [0.0, 1e6], rtol=1e-3,
     ),
 }  # fmt: skip
-QUICK = {"solve", "iterate", "replace", "effective_rates", "equilibria", "collapse", "save"}
+QUICK = {"solve", "iterate", "replace", "effective_rates", "equilibria", "collapse", "save", "concatenate"}
 CHUNKS = [(kind, first) for kind, calls in KINDS.items() for first in range(0, calls.count, calls.chunk)]
 BY_TARGET = {"design"}  # a design is drawn by its target
 
@@ -60,7 +60,7 @@ def outcomes(kind, seeds):
 def test_every_public_function_is_drawn():
     public = {name for name in dyn.__all__ if inspect.isfunction(getattr(dyn, name))}
     drawn = {call_of(seed).name for seed in range(KINDS["api"].count)}
-    assert public - BY_TARGET <= drawn <= set(WEIGHTS) | set(OTHERS)
+    assert public - BY_TARGET <= drawn <= {*WEIGHTS, *OTHERS, "concatenate"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

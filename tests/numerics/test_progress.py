@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 import dynamics as dyn
-from dynamics.numerics.progress import check_progress, has_notebook, progress_bar
+from dynamics.numerics import progress
+from dynamics.numerics.progress import check_progress, has_notebook, hinting, progress_bar
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +29,26 @@ def test_a_bar_with_a_unit_counts_and_starts_from_what_was_done(capsys):
     with progress_bar(4, "sweep", True, unit="points", done=2):
         pass
     assert re.search(r"sweep:  50%\|.*\| 2/4 points, ", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("after", "shown"), [(10.0, False), (-1.0, True)])
+def test_a_hint_is_shown_when_the_work_takes_long(after, shown, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "HINT_AFTER", after)
+    asked = []
+
+    def hint():
+        asked.append(1)
+        return "faster: another method"
+
+    with hinting(hint), progress_bar(4.0, "solve", True) as bar:
+        bar.update(1.0)
+        bar.refresh()
+        bar.refresh()
+    assert ("(faster: another method)" in capsys.readouterr().err) == shown
+    assert len(asked) == shown  # only when it is shown, and only once
+    with progress_bar(4.0, "solve", True) as bar:
+        bar.refresh()
+    assert "faster" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("show", [False, None], ids=str)

@@ -482,3 +482,11 @@ def test_flows_are_compared_without_steps():
     report = dyn.compare(dyn.solve(model, [0.5], [0.0, 1.0, 2.0]), dyn.solve(model, [0.5], [1.0, 3.0], method="scipy"))
     assert report.step is None and report.t.tolist() == [1.0] and report.max_relative() < 1e-7
     assert str(report).startswith("Flow (method scipy) against flow (method exact solution (Lambert W)) at 1 time ")
+
+
+def test_plain_values_have_the_sampling_error():
+    model, s0 = dyn.Model("euclidean"), np.array([0.2, 0.5])
+    theory = dyn.iterate(model, s0, 3, 0.1)
+    comparison = dyn.compare(theory, dyn.train(model, np.diag(np.sqrt(s0)), 3, 0.1, batch_size=100))
+    np.testing.assert_array_equal(comparison.to_dict()["sampling_error"], comparison.sampling_error)
+    assert comparison.sampling_error[-1].min() > 0
