@@ -4,11 +4,12 @@
 class ExpressionError(ValueError):
     """Error raised for a text that is not a valid expression of the loss grammar.
 
-    The message states the fault and its position in the text; the first character has position 1.
+    The message states the fault and its position in the text; the first character has position 1. unknown: a name that
+    may be meant as a parameter without value, or "".
     """
 
-    def __init__(self, text: str, position: int, wrong: str):
-        self.text, self.position, self.wrong = text, position, wrong
+    def __init__(self, text: str, position: int, wrong: str, unknown: str = ""):
+        self.text, self.position, self.wrong, self.unknown = text, position, wrong, unknown
         super().__init__(f"at position {position} of {_excerpt(text, position)}: {wrong}")
 
 

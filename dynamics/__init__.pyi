@@ -41,12 +41,14 @@ from .networks.deep.network import MLP as MLP
 from .networks.deep.network import ConvNet as ConvNet
 from .networks.deep.network import Network as Network
 from .networks.train import train as train
+from .results.concatenation import concatenate as concatenate
 from .results.storage import load as load
 from .results.trajectory import Trajectory as Trajectory
 from .solvers.descent import iterate as iterate
 from .solvers.flow import PreparedSolver as PreparedSolver
 from .solvers.flow import prepare as prepare
 from .solvers.flow import solve as solve
+from .sweeps.plotting import plot_sweep as plot_sweep
 from .sweeps.sweep import sweep as sweep
 from .verification.check import Check as Check
 from .verification.check import check as check

@@ -21,6 +21,22 @@ FloatArray = npt.NDArray[np.float64]
 
 LONGEST_VALUE, LONGEST_MESSAGE = 300, 1000  # largest number of characters of a value, and of a whole message
 
+SYNONYMS = {  # symbols and other names of parameters and options, and the names that this package uses
+    "rho": "weight_decay",
+    "wd": "weight_decay",
+    "eta": "learning_rate",
+    "lr": "learning_rate",
+    "sigma": "sigma2",
+    "noise": "sigma2",
+    "mse": "euclidean",
+    "byol": "cosine",
+    "simsiam": "cosine",
+    "lambda": "predictor",
+    "rk45": "scipy",
+    "lsoda": "scipy",
+    "dopri8": "jax",
+    "diffrax": "jax",
+}
 LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
 
 
@@ -67,12 +83,12 @@ class AccuracyWarning(UserWarning):
     """
 
 
-def warn_caller(message: str) -> None:
-    """Issue an AccuracyWarning that points to the line of the user's code that called this package."""
+def warn_caller(message: str, kind: type[Warning] = AccuracyWarning) -> None:
+    """Issue a warning that points to the line of the user's code that called this package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("dynamics", "numpy"):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, AccuracyWarning, stacklevel=level)
+    warnings.warn(message, kind, stacklevel=level)
 
 
 class SweepError(RuntimeError):
@@ -116,9 +132,9 @@ class MissingExtraError(ImportError):
 # --- messages -------------------------------------------------------------------------------------------------------
 
 
-def reject(name: str, requirement: str, value: Any) -> NoReturn:
-    """Raise ArgumentError: ``Argument `name` must <requirement>, but is <value>.``"""
-    raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}.")
+def reject(name: str, requirement: str, value: Any, advice: str = "") -> NoReturn:
+    """Raise ArgumentError: ``Argument `name` must <requirement>, but is <value>. <advice>``"""
+    raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}. {advice}".rstrip())
 
 
 def excerpt(value: Any) -> str:
@@ -174,12 +190,21 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        short = isinstance(value, str) and len(value) <= LONGEST_VALUE
-        near = difflib.get_close_matches(value.lower(), allowed, n=1) if short else []
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        near = nearest(value, allowed)
+        hint = f" Did you mean '{near}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
         raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {excerpt(value)}.{hint}")
     return value
+
+
+def nearest(value: Any, allowed: Iterable[str]) -> str | None:
+    """Return the allowed name that a value resembles most, or a synonym of it; None if it resembles no name."""
+    if not isinstance(value, str) or len(value) > LONGEST_VALUE:
+        return None
+    allowed, meant = list(allowed), SYNONYMS.get(value.lower())
+    if meant in allowed:
+        return meant
+    return next(iter(difflib.get_close_matches(value.lower(), allowed, n=1)), None)
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
@@ -196,7 +221,9 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
         if array.dtype == object and array.size and all(type(entry) in (int, float) for entry in array.flat):
             array = array.astype(np.float64)
     except Exception as error:  # other libraries define conversions; lists may be ragged or nested too deeply
-        raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}.") from error
+        tensor = "Pass a tensor as NumPy array: .detach().cpu().numpy()." if hasattr(value, "detach") else ""
+        message = f"Argument `{name}` must {requirement}, but is {excerpt(value)}. {tensor}".rstrip()
+        raise ArgumentError(message) from error
     if masked:
         reject(name, f"{requirement}, without masked entries", value)
     return array
@@ -271,7 +298,7 @@ def covariance(name: str, value: Any) -> FloatArray:
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
     array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
-        reject(name, requirement, array)
+        reject(name, requirement, array, "For independent inputs use np.diag(variances)." if array.ndim == 1 else "")
     scaled, rounding = array / np.abs(array).max(), len(array) * np.finfo(float).eps
     if np.abs(scaled - scaled.T).max() > rounding or np.linalg.eigvalsh(scaled).min() < -rounding:
         reject(name, requirement, array)

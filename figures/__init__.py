@@ -2,7 +2,7 @@
 
 import pkgutil
 
-HELPERS = ("style", "captions", "statistics", "agreement", "gallery", "deep_networks", "__main__")
+HELPERS = ("style", "captions", "statistics", "agreement", "gallery", "panels", "deep_networks", "__main__")
 
 
 def names() -> list[str]:

@@ -1,14 +1,19 @@
 """Draw one figure, or write the page that shows all figures."""
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
+from matplotlib.figure import Figure
 
 from dynamics.errors import ArgumentError
 from dynamics.numerics.files import write_text
 from dynamics.results.animation import check_file
 from figures import captions, gallery, names, style
+from figures.panels import keep, panels_of
 
 
 class _Command(click.Command):
@@ -37,26 +42,49 @@ def _animation(context: click.Context, parameter: click.Parameter, path: Path | 
     help="Compute at the size of Halvagal et al. (2023). The longest figure then takes hours instead of a minute.",
 )
 @click.option(
+    "--panel",
+    help="Draw one panel of the figure, such as cosine-isotropic of fig2_eigenvalues, into NAME-PANEL.png; `list` "
+    "prints the names of the panels. The whole figure is computed.",
+)
+@click.option(
     "--animate",
     type=click.Path(dir_okay=False, path_type=Path),
     callback=_animation,
     help="File (.gif, or .mp4 with ffmpeg) for an animation, in which the curves are drawn from left to right.",
 )
-def main(name: str | None, out: Path, full: bool, animate: Path | None) -> None:
+def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Path | None) -> None:
     """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""
     if name is None:
         click.echo(click.get_current_context().get_help())
         return
+    panels = () if name == "gallery" else panels_of(name)
+    if panel == "list":
+        click.echo("\n".join(panels) or f"The figure {name} has one panel.")
+        return
+    if panel is not None and panel not in panels:
+        allowed = f"one of {', '.join(panels)}" if panels else f"left out, because {name} has one panel"
+        raise click.UsageError(f"--panel must be {allowed}, but is {panel!r}.")
     out.mkdir(parents=True, exist_ok=True)
     if name == "gallery":
         gallery.write(out)
         return
     figure = importlib.import_module(f"figures.{name}")
     data = figure.compute(full)
-    style.save(figure.draw, data, out / name)
+    draw, stem, text = figure.draw, name, captions.reflow(figure.caption(data, full))
+    if panel is not None:
+        draw, stem = partial(_draw_panel, figure.draw, panels.index(panel), len(panels)), f"{name}-{panel}"
+        text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
+    style.save(draw, data, out / stem)
     if animate is not None:
-        style.animate(figure.draw, data, animate)
-    write_text(out / f"{name}.md", captions.reflow(figure.caption(data, full)))
+        style.animate(draw, data, animate)
+    write_text(out / f"{stem}.md", text)
+
+
+def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:
+    """Draw a figure, and return it with one of its panels only."""
+    figure = draw(data)
+    keep(figure, index, panels)
+    return figure
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special  # scipy.stats takes half a second to import
 
 import dynamics as dyn
 from dynamics.verification.compare import ROUNDING
@@ -40,7 +40,7 @@ class Agreement(NamedTuple):
         standard error is predicted.
         """
         tail = LEVEL / (2 * rows * max(self.counted, 1))
-        return float(stats.t.isf(tail, self.seeds - 1) if self.seeds >= SEEDS_NEEDED else stats.norm.isf(tail))
+        return -float(special.stdtrit(self.seeds - 1, tail) if self.seeds >= SEEDS_NEEDED else special.ndtri(tail))
 
 
 def agreement(network: dyn.Trajectory, above: float = 0.0, **others: dyn.Trajectory) -> Agreement:

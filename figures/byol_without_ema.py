@@ -15,6 +15,7 @@ import dynamics as dyn
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import listing, percent, table
+from figures.panels import panel_names
 from figures.statistics import CONFIDENCE, Interval, mean_of, ratio_of
 
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the learning rate of the encoder
@@ -78,10 +79,10 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         full,
         f"byol-{loss}-{target}-{decay:g}-{rate:g}-{'bn' if batch_norm else 'no bn'}",
         _model(loss, target, decay, rate=rate),
-        dyn.Network(dyn.digits(), predictor=(64,), batch_norm=batch_norm),
+        dyn.Network(deep.digits(), predictor=(64,), batch_norm=batch_norm),
         STEPS[full],
         deep.LEARNING_RATE[loss],
-        batch_size=deep.BATCH,
+        batch_size=deep.BATCH[full],
         seed=deep.SEEDS,
         record=STEPS[full],
     )
@@ -111,6 +112,9 @@ def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
         np.stack([run.measures[name][:, -1] for run in runs], axis=1) for name in ("participation_ratio", "channel_std")
     )
     return Curve(np.where(np.isfinite(ratios), ratios, np.nan), spread)
+
+
+PANELS = panel_names(style.LOSSES, COLUMNS)
 
 
 def draw(data: dict[Key, Curve]) -> Figure:

@@ -101,6 +101,9 @@ LINES = {  # label, colour, marker, index of the axes
 }
 
 
+PANELS = ("closures", "quadrature")
+
+
 def draw(data: Errors) -> Figure:
     """Draw medians and interquartile ranges of the errors against the number of modes.
 

@@ -8,8 +8,10 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 
-MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
+MODES, SEED, LEARNING_RATE = 3, 4, 0.1
+STEPS = {False: 500, True: 1000}
 VARIANCES = np.geomspace(1, 0.01, 5)  # variances of the inputs, with condition number 100
 NOISE = (0.3, 0.3)
 BATCH = {False: 10_000, True: 100_000}
@@ -29,14 +31,17 @@ def compute(full: bool) -> dict[str, Runs]:
     """
     W0 = 2 * style.initial_weights(MODES, len(VARIANCES), SEED)
     s0 = style.eigenvalues_of(W0 * np.sqrt(VARIANCES))
-    runs = {}
+    runs, steps = {}, STEPS[full]
     for loss in style.LOSSES:
         white, model = (dyn.Model(loss, noise=NOISE, inputs=inputs) for inputs in (None, np.diag(VARIANCES)))
-        theory = dyn.iterate(model, W0, STEPS, LEARNING_RATE, record=10)
-        as_if_white = dyn.iterate(white, s0, STEPS, LEARNING_RATE, record=10)
-        network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
+        theory = dyn.iterate(model, W0, steps, LEARNING_RATE, record=steps // 100)
+        as_if_white = dyn.iterate(white, s0, steps, LEARNING_RATE, record=steps // 100)
+        network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=steps // 20)
         runs[loss] = (theory, as_if_white, network)
     return runs
+
+
+PANELS = panel_names(style.LOSSES, ("eigenvalues", "contributions of inputs"))
 
 
 def draw(data: dict[str, Runs]) -> Figure:
@@ -52,7 +57,7 @@ def draw(data: dict[str, Runs]) -> Figure:
             right.plot(network.step, measured, color=color, **style.NETWORK)
             right.annotate(
                 f"{variance:.2g}",
-                (STEPS, predicted[-1]),
+                (np.asarray(theory.step)[-1], predicted[-1]),
                 (4, 0),
                 textcoords="offset points",
                 color=color,

@@ -17,6 +17,7 @@ from dynamics.presentation.plotting import mode_colors
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise
+from figures.panels import panel_names
 
 MODES, INPUTS, SEED = 10, 15, 0
 LEARNING_RATE, STEPS, POINTS = 0.1, 1500, 50
@@ -75,6 +76,9 @@ def _train_published(W0: np.ndarray, batch: int, interval: int) -> np.ndarray:
             weights.append(np.asarray(W))
             bar.update(interval)
     return style.eigenvalues_of(np.array(weights))
+
+
+PANELS = panel_names(("published update", "gradient of the loss"))
 
 
 def draw(data: Data) -> Figure:

@@ -1,18 +1,16 @@
 """Train the deep networks of all figures, and keep the results on disk, so that figures share them."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.linear_model import RidgeClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import dynamics as dyn
-from dynamics.networks.deep.metrics import RIDGE, represent
+from dynamics.networks.deep.metrics import linear_readout
 from dynamics.networks.deep.training import DeepNetwork
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.records import record_steps
@@ -26,7 +24,7 @@ RECORDED = {  # recorded steps; they are dense early in training, where accuraci
     True: range(0, 4_001, 50),
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
-BATCH = 128
+BATCH = {False: 64, True: 128}
 RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # ranges of modes, the largest is mode 1; there are 10 classes
 TEST_IMAGES = 360  # held-out digits, the same for all networks
 DECAY = 0.98  # decay per step of the exponential average that is the target
@@ -42,6 +40,12 @@ PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(DECAY)}
 
 
+@cache
+def digits() -> dyn.Images:
+    """Return the images of handwritten digits, which all networks share."""
+    return dyn.digits()
+
+
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
     """Return the model of a method (a key of PREDICTORS), a loss, and a target (a key of TARGETS)."""
     isotropic = method.startswith("IsoLoss")
@@ -51,7 +55,7 @@ def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
 
 def network(method: str) -> dyn.Network:
     """Return an MLP on handwritten digits; for the method "MLP predictor", the predictor is an MLP, too."""
-    return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
+    return dyn.Network(digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
 def run(
@@ -72,9 +76,9 @@ def run(
         network(method),
         STEPS[full] if steps is None else steps,
         LEARNING_RATE[loss],
-        batch_size=BATCH,
+        batch_size=BATCH[full],
         seed=seeds,
-        record=RECORDED[full] if steps is None else steps // 20,
+        record=RECORDED[full] if steps is None else steps // (20 if full else 10),
     )
 
 
@@ -112,30 +116,27 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
     settings = TrainingRun(
-        STEPS[full], LEARNING_RATE[loss], BATCH, np.array(SEEDS), True, recorded, "float32", None, False
+        STEPS[full], LEARNING_RATE[loss], BATCH[full], np.array(SEEDS), True, recorded, "float32", None, False
     )
     networks = DeepNetwork(model(method, loss, target), network(method), settings)
     with settings.on_device():
-        state = networks.start(settings.keys())[0]
-        if trained:
-            state = _finished(networks, state, _path(full, _name(method, loss, target)))
-        features = jax.vmap(lambda one: represent(networks.spec, one, *networks.measured_images))(state)
+        keys = settings.keys()
+        path = _path(full, _name(method, loss, target))
+        features = networks.representations(_finished(networks, keys, path) if trained else networks.start(keys)[0])
     images = networks.network.images
-    readouts = (make_pipeline(StandardScaler(), RidgeClassifier(RIDGE)) for _ in SEEDS)
-    pairs = zip(readouts, np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
-    return np.array([each.fit(h, images.train_labels).predict(test) == images.test_labels for each, h, test in pairs])
+    labels, labels_test = (np.asarray(part) for part in (images.train_labels, images.test_labels))
+    pairs = zip(np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
+    return np.array([linear_readout(h, labels, h_test) == labels_test for h, h_test in pairs])
 
 
-def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
-    """Return the last state of the networks, read from the checkpoint at ``path``.
-
-    start: the initial state of the networks; the returned state has the same structure (PyTree).
-    """
+def _finished(networks: DeepNetwork, keys: Any, path: Path) -> Any:
+    """Return the last state of the networks with the given random keys, read from the checkpoint at ``path``."""
     checkpoint = networks.checkpoint(path)
     saved = checkpoint and checkpoint.read()
     if not saved:
         raise FileNotFoundError(f"There is no checkpoint {path}: call deep_networks.run to train the networks first.")
-    return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
+    structure = jax.tree.structure(jax.eval_shape(networks.start, keys)[0])
+    return jax.tree.unflatten(structure, map(jnp.asarray, saved.leaves))
 
 
 def final_level(s: np.ndarray, ranks: slice) -> Interval:

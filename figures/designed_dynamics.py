@@ -14,6 +14,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 
 INPUTS, SEED, POINTS = 8, 0, 24
 STARTS = np.array([0.02, 0.045, 0.09, 0.13, 0.3])
@@ -65,6 +66,9 @@ def _panel(target: Any, decay: float, eta: float, end: float, batch: int) -> Pan
     network = dyn.train(design.model, W0, steps, eta, batch_size=batch, seed=SEED, record=max(1, steps // POINTS))
     theory, standard = (dyn.iterate(model, STARTS, steps, eta) for model in (design.model, standard_model))
     return Panel(design, theory, network, standard)
+
+
+PANELS = panel_names(("rate", "eigenvalues"), targets())
 
 
 def draw(data: dict[str, Panel]) -> Figure:

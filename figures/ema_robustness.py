@@ -7,6 +7,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, percent
+from figures.panels import panel_names
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
 HOLD = 3  # last steps at which a converged run must be near the fixed point; a chaotic run may be near it once
@@ -78,6 +79,9 @@ def _network(loss: str, target: str) -> dyn.Trajectory:
         batch_size=int(CHECKS["batch"]),
         record=5,
     )
+
+
+PANELS = panel_names(LOSSES, TARGETS)
 
 
 def draw(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]]) -> Figure:

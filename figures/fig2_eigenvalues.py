@@ -13,6 +13,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import Agreement, agreement, agreements
 from figures.captions import count, noise
+from figures.panels import panel_names
 
 MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
@@ -49,6 +50,9 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     if loss == "euclidean":
         return Panel(network, theory, None)
     return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, record=interval, closure="mean_field"))
+
+
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

@@ -14,6 +14,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise, percent, table
+from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
@@ -24,7 +25,7 @@ LEARNING_RATE, STEPS = 0.01, 1500
 STEPS_TO_COLLAPSE = 140
 SMALLEST = 0.01  # modes with a smaller variance are not compared with theory
 COLLAPSING = ("cosine", "no stop-gradient")
-BATCH = {False: 5_000, True: 50_000}
+BATCH = {False: 2_000, True: 50_000}
 START = {"linestyle": "none", "marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": style.GREY}
 END = {"linestyle": "none", "marker": "o", "markersize": 3, "color": style.RED, "markeredgewidth": 0}
 INTERMEDIATE = END | {"markersize": 1.4, "zorder": 3}
@@ -63,6 +64,9 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
     theory = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
     expected = theory[np.isin(record, recorded)]
     return Panel(networks, networks.embeddings @ U, theory, expected, float(s[-1].min() / s[-1].max()))
+
+
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

@@ -17,6 +17,7 @@ from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, table
+from figures.panels import panel_names
 from figures.statistics import (
     Interval,
     difference_error,
@@ -71,6 +72,9 @@ def typical(networks: dyn.Trajectory) -> np.ndarray:
     return np.exp(np.log(networks.s).mean(axis=0))
 
 
+PANELS = panel_names(style.LOSSES, (*(NAMES.get(method, method) for method in METHODS), "readout"))
+
+
 def draw(data: dict[Key, Panel]) -> Figure:
     """Draw one row for each loss: a panel with the eigenvalues of each method, and a panel with the accuracies."""
     figure = Figure(figsize=(style.PAGE, 3.9))
@@ -106,7 +110,7 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
             deep.steps_of(run)[early], 100 * mean, 100 * error, color=COLOURS[method], label=name, linewidth=0.9
         )
     ax.set(title="Readout, accuracy in %")
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
     ax.locator_params(axis="x", nbins=3)
 
 
@@ -257,7 +261,7 @@ def caption(data: dict[Key, Panel], full: bool) -> str:
     digits = max(100 * image_error(_early(panel.networks) / 100, deep.TEST_IMAGES) for panel in data.values())
     return f"""
 Eigenvalues `s_m` of the correlation of the representation z (M = 32) against step. The networks are MLPs with a
-projector. They learn from two views of images of handwritten digits, {count(deep.BATCH)} images a step. Lines:
+projector. They learn from two views of images of handwritten digits, {count(deep.BATCH[full])} images a step. Lines:
 geometric mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. Top: Euclidean loss; bottom:
 cosine loss. First three columns: DirectPred and IsoLoss, whose target is the encoder itself, and BYOL, whose target is
 an exponential average of the encoder. Grey dashes: the flow of the linear theory from the same initial eigenvalues, for

@@ -12,6 +12,7 @@ from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count
+from figures.panels import panel_names
 from figures.statistics import mean_of, plus_minus
 
 TARGETS = ("EMA target", "shared target")
@@ -28,6 +29,9 @@ def compute(full: bool) -> dict[Key, dyn.Trajectory]:
     return {
         (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
     }
+
+
+PANELS = panel_names(("alignment", "predictor"), panel_names(style.LOSSES, TARGETS))
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:

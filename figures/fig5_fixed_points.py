@@ -14,6 +14,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
+from figures.panels import panel_names
 from figures.statistics import mean_of
 
 MODES, INPUTS, SEED = 2, 6, 1
@@ -48,6 +49,9 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
     model = dyn.Model(loss, noise=style.NOISE)
     network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEEDS, record=STEPS // 30)
     return network, dyn.iterate(model, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, record=STEPS // 300)
+
+
+PANELS = panel_names(style.LOSSES, (*(f"start {i}" for i in range(1, len(COLORS) + 1)), "all"))
 
 
 def draw(data: Data) -> Figure:

@@ -14,10 +14,11 @@ from dynamics.networks.deep.linear_theory import arrival
 from figures import style
 from figures.captions import count, noise, percent, table
 from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, STEPS
+from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
-BATCH = {False: 2_000, True: 50_000}
+BATCH = {False: 1_000, True: 50_000}
 POINTS = 30
 SEEDS = range(4)  # of initial weights and batches
 UNCHANGED = 0.1  # if the relative change of an eigenvalue in theory is below this, it counts as no change
@@ -46,6 +47,9 @@ def _pair(key: tuple[str, str], model: dyn.Model, seed: int, full: bool) -> Pair
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=seed, record=steps // POINTS, units="relu"
     )
     return Pair(network, dyn.iterate(model, style.eigenvalues_of(W0), steps, learning_rate, record=steps // 300))
+
+
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], list[Pair]]) -> Figure:

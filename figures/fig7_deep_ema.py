@@ -14,6 +14,7 @@ from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, table
+from figures.panels import panel_names
 from figures.statistics import crossed_mean, mean_and_error
 
 METHODS = ("DirectPred", "DirectCopy", "IsoLoss", "IsoLoss, DirectCopy", "linear predictor", "MLP predictor")
@@ -55,10 +56,13 @@ def compute(full: bool) -> Data:
 
 def _supervised(seed: int) -> np.ndarray:
     """Return True for each digit (I,) that an MLP as large as the encoder recognises after training on labels."""
-    images = dyn.digits()
+    images = deep.digits()
     train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
     network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
     return network.fit(train, images.train_labels).predict(test) == images.test_labels
+
+
+PANELS = panel_names(style.LOSSES, (*deep.TARGETS, "readout"))
 
 
 def draw(data: Data) -> Figure:

@@ -15,6 +15,7 @@ from dynamics.presentation.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import percent, table
+from figures.panels import panel_names
 from figures.statistics import Interval, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
@@ -53,6 +54,9 @@ def compute(full: bool) -> Data:
 
 def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
     return deep.run("DirectPred", loss, "shared target", full, steps=STEPS[full], seeds=deep.SEEDS, weight_decay=decay)
+
+
+PANELS = (*panel_names(style.LOSSES, map("{:g}".format, DECAYS)), "surviving-modes")
 
 
 def draw(data: Data) -> Figure:

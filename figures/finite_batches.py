@@ -4,15 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 import dynamics as dyn
 from figures import style
 from figures.captions import noise, table
+from figures.panels import panel_names
 
 S0 = np.array([0.1, 0.3, 0.8, 1.6])
 INPUTS = (4, 64, 784)
-LEARNING_RATE, STEPS, BATCH, SEEDS = 0.1, 60, 256, {False: 64, True: 512}
+LEARNING_RATE, STEPS, BATCH, SEEDS = 0.1, 60, 256, {False: 32, True: 512}
 RECORDS = [5, 10, 15, 20, 30, 40, 50, 60]
 NOISE, EMA = (0.1, 0.3), 0.9  # standard deviations on the two views; decay of the averaged target
 MODES = {"smallest": (0, style.BLUE), "largest": (3, style.ORANGE)}
@@ -50,6 +51,9 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
                 modes.append(trained.modes)
             data[name, inputs] = Panel(predicted, np.concatenate(modes))
     return data
+
+
+PANELS = panel_names(MODELS, (f"N {inputs}" for inputs in INPUTS))
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:
@@ -108,7 +112,7 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
     """
     seeds = SEEDS[full]
     values = len(S0) * len(RECORDS)
-    bound = student.ppf(1 - 0.025 / (values * len(data)), seeds - 1)
+    bound = stdtrit(seeds - 1, 1 - 0.025 / (values * len(data)))
     error = 100 / (2 * seeds) ** 0.5  # standard error of a standard deviation, in percent
     rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
     for (name, inputs), panel in data.items():

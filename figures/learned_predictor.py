@@ -17,6 +17,7 @@ from dynamics.vector_field.state import State
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise, percent
+from figures.panels import panel_names
 
 DECAYS = (0.0, 0.01, 1.0)
 NOISE = (0.5, 0.0)
@@ -60,6 +61,9 @@ def _panel(rho: float, batch: int) -> Panel:
     W0, learned = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
     network = dyn.train(learned, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
     return Panel(flow, network)
+
+
+PANELS = panel_names(f"weight decay {rho:g}" for rho in DECAYS)
 
 
 def draw(data: dict[float, Panel]) -> Figure:

@@ -17,6 +17,7 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise
+from figures.panels import panel_names
 
 NOISE = (0.2, 0.1)
 LOW, HIGH = 0.02, 3.0
@@ -25,7 +26,7 @@ STARTS = np.array([[0.03, 0.06], [0.06, 0.5], [0.06, 2.5], [0.5, 2.5]])
 TRAINED = STARTS[[1, 3]]
 END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
-BATCH = {False: 4_000, True: 50_000}
+BATCH = {False: 2_000, True: 50_000}
 # The gradient of two modes under the cosine loss has no finite variance: no theory predicts its sampling error.
 SEEDS = range(8)
 SPEED = LogNorm(0.01, 10.0)
@@ -71,6 +72,9 @@ def _trained(model: dyn.Model, s0: np.ndarray, batch: int) -> dyn.Trajectory:
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 2)))[0].T
     W0 = np.sqrt(s0)[:, None] * directions
     return dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEEDS, record=RECORD)
+
+
+PANELS = panel_names(models())
 
 
 def draw(data: dict[str, Panel]) -> Figure:

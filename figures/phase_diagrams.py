@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import Normal, Stroke
 
 import dynamics as dyn
 from dynamics.analysis.phase_diagram import PhaseDiagram
 from dynamics.analysis.plotting import PHASES
 from figures import style
 from figures.captions import count, listing, percent
+from figures.panels import panel_names
 
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 CELLS = {False: 80, True: 200}
@@ -32,7 +34,8 @@ MEANINGS = {
     "oscillation": "eigenvalues do not converge but oscillate",
     "undecided": "not converged after all steps",
 }
-LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3, 2))}
+EDGE = [Stroke(linewidth=2.2, foreground="white"), Normal()]  # makes the line visible on dark areas
+LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3, 2)), "path_effects": EDGE}
 
 
 def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
@@ -46,6 +49,9 @@ def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
         sigma = ("sigma1", np.linspace(*SIGMA, cells))
         diagrams[name, "noise"] = dyn.phase_diagram(model, S0, rho, sigma, learning_rate=ETA)
     return diagrams
+
+
+PANELS = panel_names(("learning rate", "noise"), LOSSES)
 
 
 def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:

@@ -10,6 +10,7 @@ import dynamics as dyn
 from dynamics.presentation.plotting import mode_colors
 from figures import style
 from figures.captions import count, noise, percent, table
+from figures.panels import panel_names
 from figures.statistics import plus_minus
 
 MODES, INPUTS, LEARNING_RATE, STEPS = 4, 6, 0.1, 1000
@@ -43,6 +44,9 @@ def _network(loss: str, target: str, seed: int, batch: int) -> dyn.Trajectory:
         record=STEPS // 100,
         W_P0=W_P0,
     )
+
+
+PANELS = panel_names(("alignment", "eigenvalues"), panel_names(style.LOSSES, TARGETS))
 
 
 def draw(data: dict[Key, list[dyn.Trajectory]]) -> Figure:

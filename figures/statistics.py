@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 RESAMPLED = 2_000  # number of bootstrap samples
@@ -43,7 +43,7 @@ def plus_minus(values: Array, digits: int = 2) -> str:
 def mean_of(values: Array) -> Interval:
     """Return the mean of independent values (S,), with a confidence interval from Student's t distribution."""
     mean, error = (float(number) for number in mean_and_error(values))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    half = float(special.stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * error
     return Interval(mean, mean - half, mean + half, error)
 
 
@@ -59,7 +59,7 @@ def crossed_mean(values: Array) -> Interval:
     variance = float(sum(parts))
     weights = sum(part**2 / (size - 1) for part, size in zip(parts, values.shape, strict=True))
     mean, error = float(values.mean()), variance**0.5
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, variance**2 / weights)) * error if variance else 0.0
+    half = float(special.stdtrit(variance**2 / weights, (1 + CONFIDENCE) / 2)) * error if variance else 0.0
     return Interval(mean, mean - half, mean + half, error)
 
 

@@ -89,8 +89,9 @@ def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):
-            with replacing(stem.with_suffix(suffix)) as fresh:
+            with replacing(stem.with_name(stem.name + suffix)) as fresh:
                 figure.savefig(fresh, metadata={metadata: None})
+            figure.set_layout_engine("none")  # both files have the same layout
 
 
 def animate(draw: Callable[[Any], Figure], data: Any, path: Path) -> None:

@@ -14,6 +14,7 @@ from dynamics.analysis.bifurcation import Bifurcation
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise
+from figures.panels import panel_names
 
 NOISE, ALPHA = (0.3, 0.1), 1.0
 LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # values: (isotropic, largest weight decay)
@@ -64,6 +65,9 @@ def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
     ]
     survives = np.array([dyn.collapse(each, STARTS).survives for each in decaying])
     return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, networks, survives)
+
+
+PANELS = panel_names(LOSSES)
 
 
 def draw(data: dict[str, Panel]) -> Figure:

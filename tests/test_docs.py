@@ -23,6 +23,7 @@ DOCUMENTS = (
     *WITH_EXAMPLES,
     "CONTRIBUTING.md",
     "docs/guide.md",
+    "docs/command_line.md",
     "docs/glossary.md",
     "docs/map.md",
     "docs/architecture.md",
@@ -85,25 +86,15 @@ def test_toml_files_in_the_documents_run(tmp_path, monkeypatch):
         assert result.exit_code == 0 and size in result.output, result.output
 
 
-@pytest.mark.parametrize("line", commands("docs/guide.md") + commands("docs/losses.md"))
+@pytest.mark.parametrize(
+    "line", [line for name in ("guide", "losses", "command_line") for line in commands(f"docs/{name}.md")]
+)
 def test_printed_commands_run(line, tmp_path, monkeypatch):
     plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
     plt.close("all")
     assert result.exit_code == 0, result.output
-
-
-def test_commands_of_the_help_run(tmp_path, monkeypatch):
-    """Run the examples of `ssl-dynamics --help` in their order: later ones read what earlier ones wrote."""
-    monkeypatch.chdir(tmp_path)
-    plt.switch_backend("Agg")
-    lines = re.findall(r"^ +(ssl-dynamics .*)$", cli.main.help, re.MULTILINE)
-    assert len(lines) >= 6
-    for line in lines:
-        result = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
-        assert result.exit_code == 0, f"{line}\n{result.output}"
-    plt.close("all")
 
 
 def test_the_line_that_adds_a_loss_is_valid(monkeypatch):

@@ -85,9 +85,10 @@ def test_images_need_neither_jax_nor_matplotlib():
     ]
 
 
-def test_reading_a_file_needs_nothing_heavy(tmp_path):
-    code = f"dyn.load({EXACT}.save({str(tmp_path / 'run.npz')!r}))"
-    assert loaded(code, "sympy", "jax", "matplotlib") == []
+@pytest.mark.parametrize("suffix", ["npz", "nc"])
+def test_reading_a_file_needs_nothing_heavy(suffix, tmp_path):
+    code = f"dyn.load({EXACT}.save({str(tmp_path / 'run')!r} + '.{suffix}'))"
+    assert loaded(code, "sympy", "jax", "matplotlib", "xarray", "pandas") == []
 
 
 def test_training_and_solving_change_no_setting_of_jax():
@@ -143,6 +144,8 @@ dyn.train(dyn.Model('cosine'), dyn.Network(images, encoder=dyn.MLP((4,))), 1, 0.
         ("threadpoolctl", DEEP, "deep"),
         ("xarray", "dyn.sweep", "sweeps"),
         ("zarr", "dyn.sweep", "sweeps"),
+        ("xarray", f"{EXACT}.to_xarray()", "data"),
+        ("xarray", f"{EXACT}.to_dataframe()", "data"),
     ],
 )
 def test_a_missing_library_is_named_with_its_extra(library, code, extra):
@@ -159,7 +162,7 @@ def test_a_missing_library_is_named_with_its_extra(library, code, extra):
 def test_the_command_line_names_the_extra_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "latex2mathml", None)
     result = CliRunner().invoke(commands.main, ["derive", "--format", "html"])
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert result.output.startswith("Error: ") and 'pip install "ssl-dynamics[report]"' in result.output
 
 
@@ -167,10 +170,11 @@ def test_the_command_line_names_the_extra_too(monkeypatch):
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
+    "concatenate",
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
-    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
+    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError", "plot_sweep"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
     *("collapse", "Collapse", "convergence_time", "effective_rates"),

@@ -79,6 +79,12 @@ FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp
 EXTREMES = {"min": sp.Min, "max": sp.Max}  # not for random numbers, because min and max are not differentiable there
 OF_TWO = ("dot", *EXTREMES)  # functions of two arguments
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
+SYNONYMS = dict.fromkeys(("detach", "stop_gradient", "stop_grad", "stopgrad", "no_grad", "StopGradient"), "sg") | {
+    "abs": "norm",
+    "ln": "log",
+    "maximum": "max",
+    "minimum": "min",
+}
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,9 @@ class Reader(Interpreter[Any, Value]):
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary
 
-    def refuse(self, tree: Node, wrong: str) -> NoReturn:
+    def refuse(self, tree: Node, wrong: str, unknown: str = "") -> NoReturn:
         """Raise ExpressionError for a node of the parse tree; the error states the position where the node starts."""
-        raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
+        raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong, unknown)
 
     def visit(self, tree: Node) -> Value:
         """Return the value of a node of the parse tree.
@@ -138,8 +144,10 @@ class Reader(Interpreter[Any, Value]):
         self._unknown(tree, f"`{name}` is an unknown name; known names are {', '.join(values)}", name, values)
 
     def _unknown(self, tree: Node, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
-        near = get_close_matches(name, list(names), 1)
-        self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
+        near = [SYNONYMS[name]] if name in SYNONYMS else get_close_matches(name, list(names), 1)
+        if near and near[0] in names:
+            self.refuse(tree, f"{wrong}. Did you mean `{near[0]}`?")
+        self.refuse(tree, wrong, "" if name in CALLS or names is CALLS else name)
 
     def number(self, tree: Node) -> Number:
         """Return a number as a fraction, exactly as written."""

@@ -8,7 +8,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.presentation.plotting import EIGENVALUES, axes_of, label_of, legend_above
+from dynamics.presentation.plotting import BLUE, EIGENVALUES, RED, axes_of, label_of, legend_above, set_title
+from dynamics.results.plotting import titled_axes
 
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
@@ -28,13 +29,13 @@ POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of fold or bifurcat
     "neimark-sacker": {"marker": "P"},
 }
 STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of stable and other parts
-PHASES = {  # colours of the outcomes, from the palette of Okabe and Ito
-    "isotropic": "#009E73",
-    "anisotropic": "#56B4E9",
+PHASES = {  # colours of the outcomes: their lightness differs, so that all readers and a print in grey show them
+    "collapse": "#2B2B2B",
+    "divergence": "#993404",
+    "oscillation": "#AA4499",
+    "isotropic": "#1FAE86",
+    "anisotropic": "#8ECFF0",
     "partial collapse": "#F0E442",
-    "collapse": "#444444",
-    "divergence": "#D55E00",
-    "oscillation": "#CC79A7",
     "undecided": "#FFFFFF",
 }
 
@@ -44,12 +45,14 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
 
     r is the rate of the mode, and rho the weight decay. The range of initial eigenvalues is shaded.
     """
-    ax = axes_of(ax)
+    new, ax = ax is None, axes_of(ax)
+    if new:
+        set_title(ax, f"designed for {design.target}")
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
     styles: dict[str, dict[str, Any]] = {
         "standard": {"color": "0.6", "linestyle": "--"},
         "isotropic": {"color": "0.6", "linestyle": ":"},
-        "designed": {"color": "C0", "linewidth": 1.5},
+        "designed": {"color": BLUE, "linewidth": 1.5},
     }
     for name, rate in design.rates_beside(s).items():
         ax.plot(s, rate - design.model.weight_decay, label=name, **styles[name])
@@ -69,7 +72,7 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     the number of modes with this eigenvalue.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
-    ax = axes_of(ax, height)
+    ax = titled_axes(ax, equilibria.model, height)
     look: dict[str, Any] = {"linestyle": "none", "color": "black", "markersize": 5}
     for row, equilibrium in enumerate(equilibria):
         eigenvalues, counts = np.unique(equilibrium.s, return_counts=True)
@@ -95,7 +98,7 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
     The arrow ends in a disc for a mode that survives, a cross for a mode that vanishes, and a triangle for a mode that
     diverges.
     """
-    ax = axes_of(ax)
+    ax = titled_axes(ax, collapse.model)
     finite = np.isfinite(collapse.final)
     top = 1.15 * max(collapse.s0.max(), collapse.final[finite].max(initial=0.0)) or 1.0
     ends = np.where(finite, collapse.final, top)
@@ -125,7 +128,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
 
     Lines are solid where equilibria are stable, and dashed elsewhere. Markers show folds and bifurcation points.
     """
-    ax = axes_of(ax)
+    ax = titled_axes(ax, bifurcation.model)
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
         if len(stable) > 2:  # the ends of a branch are marginal, because other branches meet the branch there
@@ -137,7 +140,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     handles: list[Any] = [Line2D([], [], color="black", linestyle=line, label=kind) for kind, line in STRETCHES.items()]
     for kind, marker in POINTS.items():
         if points := [(point.value, point.s) for point in bifurcation.points if point.kind == kind]:
-            look: dict[str, Any] = {"linestyle": "none", "color": "#D55E00", "markersize": 5, "zorder": 4} | marker
+            look: dict[str, Any] = {"linestyle": "none", "color": RED, "markersize": 5, "zorder": 4} | marker
             handles += ax.plot(*np.transpose(points), label=kind, **look)
     legend_above(ax, handles=handles)
     ax.margins(x=0.03)
@@ -148,7 +151,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
 
 def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     """Draw the plane of the two parameters of a phase diagram, coloured by outcome."""
-    ax = axes_of(ax, 3.4)
+    ax = titled_axes(ax, diagram.model, 3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)
     (x, x_values), (y, y_values) = diagram.x, diagram.y
     look: dict[str, Any] = {"cmap": ListedColormap(list(PHASES.values())), "vmin": -0.5, "vmax": len(PHASES) - 0.5}

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from dynamics.cli.output import PICTURES, writable
 from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, Option, defaults, options
 from dynamics.model.starts import random_weights
 
 Decorator = Callable[..., Any]
-FILE = click.Path(dir_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
@@ -64,61 +63,69 @@ def apply(*groups: Decorator | list[Decorator]) -> Decorator:
 # --- options of a model ---------------------------------------------------------------------------------------------
 
 
-def model_options(symbolic: bool = False) -> list[Decorator]:
-    """Return the command-line options that describe a model.
+def model_options(symbolic: bool = False) -> list[click.Parameter]:
+    """Return the command-line options that describe a model, as the argument ``params`` of a command.
 
     symbolic: True to leave out options that set values of parameters, which a symbolic derivation does not use.
     """
-    decorators: list[Decorator] = []
+    return list(_model_options(symbolic))
+
+
+@functools.cache  # commands share the options, because it would take long to make them for each command
+def _model_options(symbolic: bool) -> tuple[click.Option, ...]:
+    made: list[click.Option] = []
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
             for kind in description.classes:
-                decorators += _of_component(kind, symbolic)
+                made += _of_component(kind, symbolic)
         elif not symbolic or description.value_type in (bool, str):
-            decorators.append(_of_model(description, defaults(Model)[name]))
+            made.append(_of_model(description, defaults(Model)[name]))
     help_text = "Parameter of a user-defined loss or gain; may be repeated."
-    return [*decorators, click.option("--parameter", multiple=True, metavar="NAME=VALUE", help=help_text)]
+    return (*made, click.Option(["--parameter"], multiple=True, metavar="NAME=VALUE", help=help_text))
 
 
-def _of_model(description: Option, default: Any) -> Decorator:
+def _of_model(description: Option, default: Any) -> click.Option:
     default = description.example if description.example is not None else default
-    return _decorator(description, default=default, show_default=default is not None)
+    return _option(description, default=default, show_default=default is not None)
 
 
-def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
-    decorators, values = [], defaults(kind)
+def _of_component(kind: Any, symbolic: bool) -> list[click.Option]:
+    made, values = [], defaults(kind)
     if kind.flag is not None and (symbolic or kind.flag_sets is None):
-        decorators.append(click.option(kind.flag, is_flag=True, help=kind.help))
+        made.append(click.Option([kind.flag], is_flag=True, help=kind.help))
     elif kind.flag is not None:
         sets, default = options(kind)[kind.flag_sets], values[kind.flag_sets]
         bare: dict[str, Any] = {"is_flag": False, "flag_value": default} if isinstance(default, float) else {}
-        decorators.append(click.option(kind.flag, type=float, metavar=sets.metavar, help=sets.help, **bare))
+        made.append(click.Option([kind.flag], type=float, metavar=sets.metavar, help=sets.help, **bare))
     if not symbolic:
         described = [(description, values[name]) for name, description in options(kind).items() if description.flag]
-        decorators += [
-            _decorator(d, show_default=d.value_type is not bool and f"{default:g}") for d, default in described
-        ]
-    return decorators
+        made += [_option(d, show_default=d.value_type is not bool and f"{default:g}") for d, default in described]
+    return made
 
 
-def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return the click decorator that adds a command-line option for one option of a model, such as the weight decay.
+def _option(description: Option, **settings: Any) -> click.Option:
+    """Return the command-line option for one option of a model, such as the weight decay.
 
-    description: description of the option of the model. settings: further arguments of click.option.
+    description: description of the option of the model. settings: further arguments of click.Option.
     """
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
         tuple: {"nargs": 2, "type": float},
         list: {"type": Numbers()},
-        str: {"metavar": "|".join(description.choices)},
+        str: {"metavar": "|".join(description.choices), "shell_complete": _completion(description.choices)},
     }
     settings |= of_type[description.value_type]
     if isinstance(description, ExpressionOption):
         settings["metavar"] = "|".join((*description.choices, "EXPRESSION"))
     if description.value_type is bool:
         settings |= {"default": False, "show_default": False}
-    return click.option(str(description.flag), help=description.help, **settings)
+    return click.Option([str(description.flag)], help=description.help, **settings)
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[..., list[str]]:
+    """Return the function with which click completes a value that may be one of ``choices``."""
+    return lambda context, parameter, incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
 # --- options of initial values and solvers --------------------------------------------------------------------------
@@ -157,11 +164,10 @@ STEPS = [
 RTOL = click.option(
     "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."
 )
-OUT = click.option(
-    "--out",
-    type=FILE,
-    callback=writable(".npz", ".csv", *PICTURES),
-    help="Write the result (.npz, .csv), or a picture of the result (.png, .pdf, .svg).",
+PROGRESS = click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar, or none; by default on a terminal, if the computation takes long.",
 )
 
 

@@ -53,9 +53,10 @@ def two_sigmas(name: str, value: Any) -> tuple[Array, Array]:
     Raises ArgumentError unless the value is a pair of non-negative numbers or arrays.
     """
     requirement = "be two non-negative numbers, or, for an ensemble, two arrays of non-negative numbers"
+    advice = "Give a pair (sigma1, sigma2): the standard deviations on views 1 and 2."
     several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim > 0)
     if not several or len(value) != 2:
-        errors.reject(name, requirement, value)
+        errors.reject(name, requirement, value, advice)
     try:
         sigma1, sigma2 = (errors.non_negative(name, sigma, requirement) for sigma in value)
     except errors.ArgumentError:

@@ -55,6 +55,7 @@ class Expression(Value):
                     argument,
                     "have parameters whose names are ASCII identifiers not used by the grammar or by generated code",
                     name,
+                    _advice(name),
                 )
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
@@ -66,7 +67,7 @@ class Expression(Value):
             self._check(argument)
             unused = [name for name in values if name not in names(self.text)]
         except ExpressionError as error:
-            raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {error}.") from None
+            raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {_completed(error)}") from None
         if unused:
             errors.reject(
                 argument,
@@ -128,6 +129,30 @@ class Expression(Value):
         values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())
         shown = (f"{name}={value}" for name, value in zip(self.parameters, values, strict=True))
         return f"{type(self).__name__}.parse({', '.join([repr(self.text), *shown])})"
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        """Create an expression; values of parameters that are passed as keywords are refused with advice."""
+        if unexpected := sorted(named.keys() - {"text", "parameters"}):
+            values = ", ".join(f"{name}={named[name]!r}" for name in unexpected)
+            example = f"dyn.{cls.__name__}.parse({(*arguments, cls.example)[0]!r}, {values})"
+            raise errors.ArgumentError(f"{cls.__name__} takes parameters in a dictionary; use {example}.")
+        return super().__new__(cls)
+
+
+def _completed(error: Any) -> str:
+    """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
+    message = str(error)
+    if error.unknown:
+        message += f". If `{error.unknown}` is a parameter, give its value, such as {error.unknown}=0.1"
+    return message if message.endswith("?") else f"{message}."
+
+
+def _advice(name: str) -> str:
+    """Return advice on another name for a parameter, if the name is reserved."""
+    if name not in TAKEN:
+        return ""
+    listing = ", ".join(sorted(TAKEN - set(keyword.kwlist), key=str.lower))
+    return f"Choose another name, such as {name}_; reserved are {listing}, and keywords of Python."
 
 
 def _is_generated(name: str) -> bool:

@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from dynamics.model.expressions import Gain, Loss
 from dynamics.model.options import (
     ComponentOption,
     ExpressionOption,
+    check_names,
     check_options,
     from_plain,
     option,
@@ -159,6 +160,11 @@ class Model(Value):
         flag="--gain",
         help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
     )
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Create a model; a keyword that is no option is refused with advice."""
+        check_names(cls, named)
+        return super().__new__(cls)
 
     @isolated
     def __post_init__(self) -> None:

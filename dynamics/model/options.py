@@ -143,7 +143,8 @@ class ExpressionOption(Option):
         expression of class ``Gain``, a text that is converted to such an expression, or None.
         """
         if self.choices:
-            return value if isinstance(value, self.kind) else super().checked(name, value)
+            otherwise = f"a user-defined one, such as {self.kind.__name__}.parse({self.kind.example!r})"
+            return value if isinstance(value, self.kind) else errors.choice(name, value, self.choices, otherwise)
         expression = self.kind(value) if isinstance(value, str) else value
         if expression is not None:
             requirement = f"be text or a {self.kind.__name__}, such as {self.kind.example!r}"
@@ -222,6 +223,32 @@ def signature(kind: type) -> str:
     """
     required = [name for name, default in defaults(kind).items() if default is MISSING]
     return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
+
+
+def check_names(kind: type, names: Iterable[str]) -> None:
+    """Raise ArgumentError if a keyword is no option of a class; the message states where such a parameter belongs.
+
+    kind: class of models.
+    """
+    known = options(kind)
+    for name in names:
+        if name in known:
+            continue
+        places = [
+            f"{option}={component.__name__}({name}=...)"
+            for option, description in known.items()
+            for component in getattr(description, "classes", ())
+            if name in options(component)
+        ]
+        pairs = [f"{option}=({', '.join(_pair(d))})" for option, d in known.items() if name in _pair(d)]
+        near = errors.nearest(name, known)
+        advice = f"Use {' or '.join(places + pairs)}." if places + pairs else f"Did you mean `{near}`?" if near else ""
+        message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known)}."
+        raise errors.ArgumentError(f"{message} {advice}".rstrip())
+
+
+def _pair(description: Option) -> tuple[str, ...]:
+    return description.symbol if isinstance(description.symbol, tuple) else ()
 
 
 def check_options(part: Any) -> None:

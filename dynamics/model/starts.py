@@ -70,7 +70,8 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
     weights = errors.real_array(name, W0, requirement)
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
     if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
-        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.")
+        advice = _weights_advice(weights, model.inputs is None)
+        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.{advice}")
     root = model.input_root
     whitened = weights if root is None else weights @ root
     if model.structure.predictor == "normalized" and not whitened.any(axis=(-2, -1)).all():
@@ -90,9 +91,14 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
     Raises ArgumentError if s0 is not valid.
     """
     requirement = "be finite and non-negative eigenvalues of shape (..., M)"
-    s = errors.non_negative("s0", s0, requirement)
+    s = errors.real_array("s0", s0, requirement)
     if s.ndim == 0 or s.shape[-1] == 0:
-        errors.reject("s0", requirement, s)
+        errors.reject("s0", requirement, s, f"For one mode use [{s:g}]." if s.ndim == 0 else "")
+    s = _without_rounding(s)
+    if (s < 0).any():
+        errors.reject("s0", requirement, s if s.ndim else s0, matrix_advice(s))
+    if looks_like_matrix(s):
+        errors.warn_caller(f"`s0` is an ensemble of {len(s)} sets of eigenvalues. {matrix_advice(s)}", UserWarning)
     batch = _with_batch(model, "s0", s.shape[:-1])
     _check_initial_predictor(model, s.shape[-1])
     if model.structure.predictor == "normalized" and not s.max(axis=-1).all():
@@ -105,6 +111,48 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
         function = model.loss_name if model.gain is None else model.gain.text
         errors.reject("s0", f"have no eigenvalue of zero, because {function} has a pole at zero", s)
     return np.broadcast_to(s, (*batch, s.shape[-1])).copy()
+
+
+def _without_rounding(s: Array) -> Array:
+    """Return eigenvalues (..., M) in which negative ones are zero if they are rounding errors of ``eigvalsh``."""
+    smallest = -s.shape[-1] * np.finfo(float).eps * np.abs(s).max(axis=-1, keepdims=True)
+    return np.where((s < 0) & (s >= smallest), 0.0, s)
+
+
+def looks_like_matrix(s: Array) -> bool:
+    """Return True if non-negative eigenvalues (B, M) of an ensemble resemble a correlation or ReLU representations.
+
+    A correlation is symmetric and positive semidefinite, with entries beside the diagonal. Representations after a ReLU
+    have zeros in all columns, and positive entries, too. An ensemble may have these properties; it is not refused.
+    """
+    if s.ndim != 2 or s.shape[-1] < 3:
+        return False
+    if s.shape[0] == s.shape[1]:
+        symmetric = np.array_equal(s, s.T) and (s - np.diag(np.diag(s))).any()
+        return bool(symmetric and np.linalg.eigvalsh(s).min() >= -1e-9 * s.max())
+    zeros = (s == 0).mean(axis=0)
+    return bool(len(s) > 2 * s.shape[-1] and ((zeros > 0.1) & (zeros < 1)).all())
+
+
+def matrix_advice(s: Array) -> str:
+    """Return how eigenvalues follow from the matrix that was probably given in their place; "" for a vector."""
+    if s.ndim != 2:
+        return ""
+    if s.shape[0] == s.shape[1]:
+        return "If it is a correlation matrix C, pass its eigenvalues: np.linalg.eigvalsh(C)."
+    if s.shape[0] > s.shape[1]:
+        return "If it has representations z in its rows, pass the eigenvalues np.linalg.eigvalsh(z.T @ z / len(z))."
+    return "If it has the weights W0 of an encoder, pass the eigenvalues np.linalg.eigvalsh(W0 @ W0.T)."
+
+
+def _weights_advice(weights: Array, white: bool) -> str:
+    """Return what to pass in place of weights of the wrong shape, or ""."""
+    if weights.ndim == 1:
+        what = "A network" if white else "A model with `inputs`"
+        return f" {what} starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5)."
+    if weights.ndim == 2 and weights.shape[0] > weights.shape[1]:
+        return " The rows are the units, the columns the inputs; transpose it."
+    return ""
 
 
 def _check_initial_predictor(model: Model, modes: int) -> None:

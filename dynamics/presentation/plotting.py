@@ -8,7 +8,7 @@ import. The style is set for the axes that are drawn, and never in the user's ``
 import io
 import textwrap
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -175,16 +175,21 @@ def outline(ax: Axes, width: float) -> list[AbstractPathEffect]:
 # --- titles and legends ---------------------------------------------------------------------------------------------
 
 
+def wrapped(title: str, characters: int = TITLE_CHARACTERS) -> str:
+    """Return a title in up to three lines; a longer title is shortened."""
+    return "\n".join(textwrap.wrap(title, characters, max_lines=TITLE_LINES, placeholder=" ..."))
+
+
 def set_title(ax: Axes, text: str) -> None:
-    """Write a title above the axes, without interpreting the text as mathematics, in up to three lines."""
-    lines = textwrap.wrap(text, TITLE_CHARACTERS, max_lines=TITLE_LINES, placeholder=" ...")
-    ax.set_title("\n".join(lines), parse_math=False, fontsize=STYLE["axes.titlesize"])
+    """Write a title above the axes, in up to three lines, without interpreting the text as mathematics."""
+    ax.set_title(wrapped(text), parse_math=False, fontsize=STYLE["axes.titlesize"])
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
     """Draw a legend above the axes, below the title if there is one."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
-    legend = ax.legend(frameon=False, **({"fontsize": STYLE["legend.fontsize"]} | place | options))
+    with styled():
+        legend = ax.legend(**(place | options))
     if ax.get_title():
         rows = -(-len(legend.texts) // columns)
         size = max(float(text.get_fontsize()) for text in legend.texts)
@@ -199,22 +204,29 @@ def start_mode_legend(ax: Axes, title: str) -> None:
 
 
 def add_mode_legend(ax: Axes, modes: int) -> None:
-    """Draw a legend with one entry for each labelled artist, and a key of the colours of the modes.
-
-    An entry stands for all modes: its colour is grey if the artist has the colour of the first mode.
-    """
+    """Draw a legend with one entry for each trajectory, and a key of the colours of the modes."""
     counts = _mode_counts[ax] = _mode_counts.get(ax, set()) | {modes}
+    entries = mode_entries(ax, counts)
+    columns = 1 if max(map(len, entries["labels"]), default=0) > TITLE_CHARACTERS // 2 else 2
+    if entries["labels"]:
+        legend_above(ax, columns, **entries)
+
+
+def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
+    """Return arguments of ``legend``: one entry for each labelled artist, and a key of the colours of the modes.
+
+    An entry stands for all modes: its colour is grey if the artist has the colour of the first mode. counts: numbers of
+    modes of the trajectories that are drawn.
+    """
     named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))  # equal labels once
     handles: list[Any] = [_in_grey(handle) for handle in named.values()]
     labels = list(named)
-    if modes > 1 or len(counts) > 1:
+    if max(counts) > 1:
         colors = mode_colors(min(max(counts), SWATCHES))
         handles.append(tuple(Patch(color=color, linewidth=0) for color in colors))
-        labels.append(f"modes 1 to {modes}" if len(counts) == 1 else "modes, first to last")
-    columns = 1 if max(map(len, labels), default=0) > TITLE_CHARACTERS // 2 else 2
-    look: dict[str, Any] = {"handler_map": {tuple: HandlerTuple(ndivide=None, pad=0)}, "handlelength": 2.5}
-    if handles:
-        legend_above(ax, columns, handles=handles, labels=labels, **look)
+        labels.append(f"modes 1 to {max(counts)}" if len(counts) == 1 else "modes, first to last")
+    key = {tuple: HandlerTuple(ndivide=None, pad=0)}
+    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": 2.5}
 
 
 def has_mode_legend(ax: Axes) -> bool:
@@ -237,8 +249,3 @@ def _in_grey(handle: Any) -> Any:
     if len(faces) and np.ndim(faces) == 2 and np.allclose(faces[0][:3], first):
         return Patch(facecolor=INK, alpha=faces[0][3], linewidth=0)
     return handle
-
-
-def shared_labels(names: Sequence[str]) -> str:
-    """Return names as an enumeration in words, such as "seed and sigma2"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib.colors import to_hex
 
 from dynamics import errors
 from dynamics.presentation.plotting import EIGENVALUES, STEP, mode_colors
@@ -37,11 +36,12 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     values, logarithmic = trajectory.members(quantity)[:, kept], quantity in EIGENVALUES
     values = np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
     name = label_of_trajectory(trajectory, figure.layout.title.text or "")
-    for mode, color in enumerate(mode_colors(values.shape[-1])):
+    for mode, (red, green, blue, _) in enumerate(255 * mode_colors(values.shape[-1])):
+        color = f"rgb({red:.0f}, {green:.0f}, {blue:.0f})"
         if len(values) > FEW:
-            _add_band(figure, along, values[..., mode], to_hex(color), name)
+            _add_band(figure, along, values[..., mode], color, name)
         for member in values[..., mode] if len(values) <= FEW else quantiles_of(values[..., mode], [0.5]):
-            figure.add_trace(_curve(along, member, mode, to_hex(color), name, points, "t" if in_time else "step"))
+            figure.add_trace(_curve(along, member, mode, color, name, points, "t" if in_time else "step"))
     figure.update_xaxes(title=TIME if in_time else STEP)
     figure.update_yaxes(title=NAMES.get(quantity, quantity.replace("_", " ")), exponentformat="power")
     figure.update_yaxes({"type": "log", "dtick": 1} if logarithmic else {"type": "linear"})

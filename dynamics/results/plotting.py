@@ -24,6 +24,7 @@ from dynamics.presentation.plotting import (
     mode_colors,
     outline,
     set_logarithmic,
+    set_title,
     start_mode_legend,
 )
 
@@ -53,6 +54,8 @@ def plot_trajectory(
     if new:
         start_mode_legend(ax, title_of(trajectory.model))
     along = horizontal(trajectory, ax)
+    if lines is not None and not isinstance(lines, (bool, np.bool_)):
+        errors.count("lines", lines)
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
     values = trajectory.members(quantity)
     points = NETWORK | {"markevery": max(1, round(len(along) / POINTS))}
@@ -104,6 +107,14 @@ def label_of_trajectory(trajectory: Any, title: str = "") -> str:
     if not model.startswith(stated):
         parts.append(errors.shortened(model, LONGEST_MODEL))
     return ", ".join(parts)
+
+
+def titled_axes(ax: Axes | None, model: Any, height: float = 3.0) -> Axes:
+    """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None."""
+    new, ax = ax is None, axes_of(ax, height)
+    if new:
+        set_title(ax, title_of(model))
+    return ax
 
 
 # --- modes of one trajectory or of an ensemble ----------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""Write trajectories to .npz files, and read such files; all entries of a file are validated when it is read."""
+"""Write trajectories to files, and read such files; all entries of a file are validated when it is read."""
 
 import json
 import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.numerics.memory import check_size
+from dynamics.results.entries import ENTRIES, Entry, Shape, arrays_of
 from dynamics.results.trajectory import KINDS, Trajectory
 
 FORMAT = "ssl-dynamics trajectory 1"
@@ -23,61 +23,52 @@ MEASURE = "measures."  # prefix of the names of measures in a file
 DEEPEST = 20  # largest number of nested levels in the settings
 SETTINGS = {"flow": (), "descent": ("learning_rate", "steps"), "network": ("learning_rate", "steps", "batch_size")}
 
-Shape = tuple[int, ...]
-
-
-class Entry(NamedTuple):
-    """The requirements on an array in a file: its type, its shape, and whether it may be missing."""
-
-    kinds: str  # allowed kinds of numbers, as in ``dtype.kind``
-    shape: str  # required shape, in words
-    fits: Callable[[Shape, Shape], bool]  # function of the shape of the array and of the shape of the eigenvalues s
-    optional: bool = True  # True if the array may be missing
-
-
-ENTRIES = {
-    "s": Entry("f", "(..., T, M)", lambda shape, s: len(s) >= 2 and s[-1] > 0, False),
-    "t": Entry("f", "(T,)", lambda shape, s: shape == s[-2:-1], False),
-    "target": Entry("f", "(..., T, M)", lambda shape, s: shape == s, False),
-    "predictor": Entry("f", "(..., T, M)", lambda shape, s: shape == s, False),
-    "step": Entry("iu", "(T,)", lambda shape, s: shape == s[-2:-1]),
-    "blow_up_time": Entry("f", "(...) or ()", lambda shape, s: shape in ((), s[:-2])),
-    "population": Entry("f", "(..., T, M) or (T, M)", lambda shape, s: shape in (s, s[-2:])),
-    "deviation": Entry("f", "(..., T, M) or (T, M)", lambda shape, s: shape in (s, s[-2:])),
-    "reliable": Entry("b", "(T,)", lambda shape, s: shape == s[-2:-1]),
-    "mode_mean": Entry("f", "(T, M)", lambda shape, s: shape == s[-2:]),
-    "mode_deviation": Entry("f", "(T, M)", lambda shape, s: shape == s[-2:]),
-    "mode_reliable": Entry("b", "(T,)", lambda shape, s: shape == s[-2:-1]),
-    "weights": Entry("f", "(..., T, M, N)", lambda shape, s: shape[:-1] == s),
-    "target_weights": Entry("f", "(..., T, M, N)", lambda shape, s: shape[:-1] == s),
-    "predictor_weights": Entry("f", "(..., T, M, M)", lambda shape, s: shape == (*s, s[-1])),
-    "embeddings": Entry("f", "(..., T, P, M)", lambda shape, s: (*shape[:-2], shape[-1]) == s),
-}
-OF_MEASURE = Entry("biuf", "(..., T, ...)", lambda shape, s: shape[: len(s) - 1] == s[:-1])
+SUFFIXES = {".npz": "all contents, compressed", ".nc": "all contents, as netCDF", ".csv": "eigenvalues alone, as text"}
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
 def save(trajectory: Trajectory, path: str | Path) -> Path:
-    """Write a trajectory to a file, and return the path of the file, including the suffix.
+    """Write a trajectory to a file, and return the path of the file; see ``Trajectory.save``.
 
     The file is either written completely or not changed at all.
     """
     path = errors.path("path", path)
-    path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
-    arrays = {name: getattr(trajectory, name) for name in ENTRIES} | {
-        MEASURE + name: array for name, array in trajectory.measures.items()
-    }
+    suffix = _suffix(path)
+    if not suffix:
+        path, suffix = path.with_name(path.name + ".npz"), ".npz"
+    if suffix not in SUFFIXES:
+        formats = ", ".join(f"{name} ({contents})" for name, contents in SUFFIXES.items())
+        errors.reject("path", f"end in one of {formats}", str(path))
+    if suffix == ".csv":
+        return trajectory.to_csv(path)
+    if suffix == ".nc":
+        from dynamics.results import netcdf
+
+        netcdf.write(trajectory, path, FORMAT)
+    else:
+        _write_npz(trajectory, path)
+    return path
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix of a path in lower case; digits after a point, as in "rate0.1", are no suffix."""
+    suffix = path.suffix.lower()
+    return "" if suffix[1:].isdigit() else suffix
+
+
+def _write_npz(trajectory: Trajectory, path: Path) -> None:
+    arrays: dict[str, Any] = arrays_of(trajectory)
+    arrays |= {MEASURE + name: array for name, array in trajectory.measures.items()}
     description = {
         "format": FORMAT,
         "model": trajectory.model.to_dict(),
         **{name: getattr(trajectory, name) for name in PLAIN},
     }
-    present = {name: array for name, array in arrays.items() if array is not None}
+    about = np.array(json.dumps(description))
     with replacing(path) as fresh, fresh.open("wb") as file:
-        np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
-    return path
+        np.savez_compressed(file, about=about, **arrays)
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -118,22 +109,39 @@ def load(path: str | Path) -> Trajectory:
     path = errors.path("path", path)
     if not os.path.exists(path):  # for a name that is too long this is False; ``Path.exists`` would raise an error
         raise FileNotFoundError(f"No such file: {path}")
-    if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or not an npz file")
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            size = sum(entry.file_size for entry in file.zip.infolist())
-            check_size(f"The contents of {path}", size, "Load the file on a machine with more memory.", 1)
-            contents = {name: file[name] for name in file.files}
+        contents = _contents(path)
     except errors.ArgumentError:
         raise
-    except Exception as error:  # a damaged archive may raise errors of many classes
+    except Exception as error:  # a damaged file may raise errors of many classes
         pickled = "allow_pickle" in str(error)
         _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
     try:
         return _trajectory_of(contents)
     except Exception as error:  # wrong contents, such as JSON of a thousand levels, may raise errors of many classes
         _refuse(path, f"does not contain a valid trajectory ({_reason(error)})", error)
+
+
+def _contents(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the entries of a file, of either format, which its first bytes show."""
+    remedy = "Load the file on a machine with more memory."
+    if zipfile.is_zipfile(path):
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            size = sum(entry.file_size for entry in file.zip.infolist())
+            check_size(f"The contents of {path}", size, remedy, 1)
+            return {name: file[name] for name in file.files}
+    from dynamics.results import netcdf
+
+    if path.is_dir() or not _starts_with(path, netcdf.MAGIC):
+        csv = ", such as a .csv file, which has eigenvalues alone" if _suffix(path) == ".csv" else ""
+        _refuse(path, f"is truncated or not an npz or nc file{csv}")
+    check_size(f"The contents of {path}", 2 * path.stat().st_size, remedy, 1)
+    return netcdf.read(path.read_bytes(), MEASURE)
+
+
+def _starts_with(path: Path, beginnings: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginnings[0])) in beginnings
 
 
 def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
@@ -167,7 +175,7 @@ def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
         if name in arrays or not entry.optional:
             _check_array(name, arrays[name], entry, s)
     for name, array in measures.items():
-        _check_array(name, array, OF_MEASURE, s)
+        _check_measure(name, array, s)
     for name in ("t", "step"):
         _check_ascending(name, arrays.get(name))
     return Trajectory(
@@ -204,6 +212,13 @@ def _check_array(name: str, array: npt.NDArray[Any], entry: Entry, s: Shape) -> 
         raise ValueError(f"an entry `{name}` of type {array.dtype}")
     if not entry.fits(array.shape, s):
         raise ValueError(f"an entry `{name}` of shape {array.shape}, which must be {entry.shape} with s of shape {s}")
+
+
+def _check_measure(name: str, array: npt.NDArray[Any], s: Shape) -> None:
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"an entry `{name}` of type {array.dtype}")
+    if array.shape[: len(s) - 1] != s[:-1]:
+        raise ValueError(f"an entry `{name}` of shape {array.shape}, which must be (..., T, ...) with s of shape {s}")
 
 
 def _check_ascending(name: str, values: npt.NDArray[Any] | None) -> None:

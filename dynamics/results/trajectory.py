@@ -17,6 +17,8 @@ from dynamics.presentation.text import Fact
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
@@ -174,6 +176,8 @@ class Trajectory(Result):
         """
         if self.mode_mean is not None:
             return self.mode_mean
+        if "modes" in self.measures:
+            return self.measures["modes"]
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
             return np.take_along_axis(self.s, order, axis=-1)
@@ -305,17 +309,119 @@ class Trajectory(Result):
         return animate_trajectory(self, path, others, quantity, frames, frame_rate, progress)
 
     @isolated
+    def select(
+        self,
+        *,
+        t: Any = None,
+        step: Any = None,
+        modes: Any = None,
+        members: Any = None,
+        nearest: bool = False,
+    ) -> "Trajectory":
+        """Return a part of the trajectory: some records, modes, or members of the ensemble.
+
+        Parameters
+        ----------
+        t, step : optional
+            Times or steps: a pair ``(low, high)`` for all records from ``low`` to ``high``, both included; a slice,
+            such as ``slice(None, None, 10)`` for every tenth record; or one or more recorded values. If both ``t`` and
+            ``step`` are given, records that both contain are returned.
+        modes : optional
+            Positions on the axis of the modes, from 0: a number, a slice, a list or a mask. The axis is kept.
+        members : optional
+            Positions on the axis of the ensemble; a tuple for several axes. An axis that a number selects is removed.
+            Parameters of the model are those of the selected members.
+        nearest : bool
+            Take, for each value in ``t`` or ``step``, the record that is nearest. By default values must be recorded.
+
+        Returns
+        -------
+        Trajectory
+            ``status`` and ``settings`` are those of the whole run. Without all modes, weights are left out, because the
+            units of a network are no modes.
+
+        Raises
+        ------
+        ArgumentError
+            If a value is not recorded, or if nothing is selected.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> descent = dyn.iterate(dyn.Model("euclidean"), [0.1, 0.5], steps=100, learning_rate=0.1)
+        >>> descent.select(step=(10, 20), modes=0).s.shape
+        (11, 1)
+        >>> descent.select(t=[0.0, 5.04], nearest=True).step
+        array([ 0, 50])
+        """
+        from dynamics.results.selection import select
+
+        return select(self, t, step, modes, members, nearest)
+
+    @isolated
     def save(self, path: str | Path) -> Path:
-        """Write the trajectory to a file that ``load`` reads, and return the path; a missing suffix .npz is added."""
+        """Write the trajectory to a file, and return the path of the file.
+
+        The suffix of ``path`` chooses the format: .npz (compressed) or .nc (netCDF-3, for xarray and other programs),
+        which ``load`` reads, or .csv (eigenvalues alone, see ``to_csv``). A missing suffix .npz is added. Raises
+        ArgumentError for any other suffix.
+        """
         from dynamics.results.storage import save
 
         return save(self, path)
+
+    @isolated
+    def to_xarray(self) -> "xr.Dataset":
+        """Return the trajectory as an ``xarray.Dataset``, with named axes as in the result of ``sweep``.
+
+        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". An axis of
+        the ensemble has the name of the parameter that varies along it alone, or "seed", or else "member". Coordinates
+        are the times, the steps, the seeds and the parameters that vary; the model is in the attributes, as JSON.
+        Requires xarray: ``pip install "ssl-dynamics[data]"``.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> model = dyn.Model("euclidean", weight_decay=[0.0, 0.1])
+        >>> runs = dyn.solve(model, [0.1, 0.5], [0.0, 1.0, 2.0]).to_xarray()
+        >>> float(runs.s.sel(weight_decay=0.0, time=0.0, mode=1))
+        0.5
+        """
+        from dynamics.results.conversion import to_xarray
+
+        return to_xarray(self)
+
+    @isolated
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Return a ``pandas.DataFrame`` with one row for each member of the ensemble, record and mode.
+
+        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all else with one
+        value for each record or mode. Weights are left out. Requires xarray: ``pip install "ssl-dynamics[data]"``.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0]).to_dataframe().columns[:3].tolist()
+        ['time', 'mode', 's']
+        """
+        from dynamics.results.conversion import to_dataframe
+
+        return to_dataframe(self)
 
     @isolated
     def to_csv(self, path: str | Path) -> Path:
         """Write times, steps and eigenvalues to a text file of comma-separated values, and return the path of the file.
 
         The file has one row for each member of the ensemble and each time.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import dynamics as dyn
+        >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     flow.to_csv(f"{folder}/flow.csv").read_text().splitlines()[0]
+        'member,t,step,s1,s2'
         """
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]

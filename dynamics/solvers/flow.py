@@ -12,6 +12,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
+from dynamics.results.selection import part
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
 from dynamics.solvers.problem import FlowProblem
@@ -252,7 +253,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
         return replace(trajectory, status=f"{status} (the last of {steady_time.size} members to converge)")
     last = int(np.searchsorted(trajectory.t, steady_time))
     t = np.append(trajectory.t[:last], steady_time)
-    return replace(_select_times(trajectory, slice(last + 1)), t=t, status=status)
+    return replace(part(trajectory, slice(last + 1)), t=t, status=status)
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
@@ -264,13 +265,8 @@ def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
         return trajectory
     status = f"eigenvalues diverge at t = {first:.10g}"
     if trajectory.s.ndim == 2:
-        return replace(_select_times(trajectory, trajectory.t < first), status=status)
+        return replace(part(trajectory, trajectory.t < first), status=status)
     said = trajectory.status == "complete" or trajectory.status.startswith(status)
     rest = "" if said else f"; {trajectory.status}"
     diverging = int(np.isfinite(trajectory.blow_up_time).sum())
     return replace(trajectory, status=f"{status} (first of {diverging} members that diverge){rest}")
-
-
-def _select_times(trajectory: Trajectory, selection: slice | npt.NDArray[np.bool_]) -> Trajectory:
-    names = [name for name in ("t", *Observables._fields) if getattr(trajectory, name) is not None]
-    return replace(trajectory, **{name: getattr(trajectory, name)[selection] for name in names})

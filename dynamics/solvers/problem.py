@@ -228,7 +228,8 @@ def check_times(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
     requirement = "be ascending, non-negative times of shape (T,)"
     checked = errors.non_negative("times", times, requirement)
     if checked.ndim != 1 or not len(checked) or (np.diff(checked) < 0).any():
-        errors.reject("times", requirement, checked)
+        until = f"For times up to {checked:g} use np.linspace(0, {checked:g}, 101)." if checked.ndim == 0 else ""
+        errors.reject("times", requirement, checked if checked.ndim else times, until)
     return checked
 
 

@@ -6,6 +6,7 @@ a file is executed as code.
 
 import inspect
 import signal
+import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -32,27 +33,30 @@ TABLES = ("model", "run", "grid")
 OPTIONS = ("store", "chunk", "keep")
 
 
-def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
+def run(
+    path: str | Path, workers: int | None = None, scheduler: str | None = None, progress: bool | None = None
+) -> xr.Dataset:
     """Run the sweep that a TOML file describes, and return its results.
 
-    workers: number of worker processes; None to compute in this process. scheduler: address of a Dask scheduler, whose
-    cluster then computes the sweep instead. A relative path ``store`` in the file is relative to the current folder.
+    path: the file, or "-" for the standard input. workers: number of worker processes; None to compute in this process.
+    scheduler: address of a Dask scheduler, whose cluster then computes the sweep instead. progress: True or False to
+    show or hide the progress bar. A relative path ``store`` in the file is relative to the current folder.
     Raises FileNotFoundError if there is no such file, and the errors of ``sweep``.
     """
     arguments = read(path)
     with _executor(workers, scheduler) as executor:
-        return sweep(**arguments, executor=executor)
+        return sweep(**arguments, executor=executor, progress=progress)
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Return the arguments of ``sweep`` that a TOML file contains.
+    """Return the arguments of ``sweep`` that a TOML file, or for "-" the standard input, contains.
 
     Raises FileNotFoundError if there is no such file. Raises ArgumentError if the contents of the file are not valid;
     the message names the key.
     """
     path = errors.path("file", path)
     try:
-        contents = tomllib.loads(path.read_text(encoding="utf-8"))
+        contents = tomllib.loads(sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"No such file: {path}") from None
     except (ValueError, RecursionError, OSError) as error:  # also integers of thousands of digits, and deep tables

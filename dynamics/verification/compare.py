@@ -221,7 +221,14 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
 def _check(theory: Trajectory, network: Trajectory) -> None:
     check_theory("theory", theory)
     if network.weights is None:
-        errors.reject("network", "be a network of one layer, because deep networks have no exact theory", network)
+        errors.reject(
+            "network",
+            "be a network of one layer with all its modes, because deep networks have no exact theory, and the theory "
+            "starts from all weights",
+            network,
+        )
+    if not len(network.t) or np.asarray(network.step)[0] != 0:
+        errors.reject("network", "begin at step 0, from which theory starts; select later steps of the theory", network)
     if theory.model != network.model:
         errors.reject("network", f"have the same model as the theory, which is {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 import figures
-from figures import gallery
+from dynamics.presentation import plotting
+from figures import gallery, style
 from figures.__main__ import main
 
 
@@ -43,6 +44,32 @@ def test_a_figure_is_written_as_picture_and_caption_the_same_each_time(tmp_path,
         contents.append({path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()})
     assert sorted(contents[0]) == [f"mechanism.{kind}" for kind in ("md", "pdf", "png")]
     assert contents[0]["mechanism.md"] == b"Largest: 3.\n" and contents[0] == contents[1]
+
+
+def test_a_figure_is_animated_by_one_command(tmp_path, monkeypatch):
+    def draw(data):
+        figure = Figure(figsize=(2, 2))
+        figure.subplots().plot(data)
+        return figure
+
+    monkeypatch.setattr("figures.mechanism.compute", lambda full: [1.0, 3.0, 2.0])
+    monkeypatch.setattr("figures.mechanism.draw", draw)
+    monkeypatch.setattr("figures.mechanism.caption", lambda data, full: "A caption.")
+    path = tmp_path / "film.gif"
+    result = CliRunner().invoke(main, ["mechanism", "--out", str(tmp_path), "--animate", str(path)])
+    assert result.exit_code == 0, result.output
+    assert path.read_bytes().startswith(b"GIF89a") and (tmp_path / "mechanism.png").exists()
+
+
+def test_an_animation_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("figures.mechanism.compute", lambda full: pytest.fail("computed"))
+    result = CliRunner().invoke(main, ["mechanism", "--out", str(tmp_path), "--animate", "film.avi"])
+    assert result.exit_code == 2 and "must end in .gif or .mp4" in result.output
+
+
+def test_figures_have_the_style_of_plots():
+    assert style.RC.items() >= plotting.STYLE.items()
+    assert style.THEORY["linestyle"] == plotting.THEORY["linestyle"] and style.BLUE == plotting.BLUE
 
 
 def test_the_gallery_shows_captions_and_states_which_figures_are_missing(tmp_path):

@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 
 import dynamics as dyn
 
@@ -94,6 +95,18 @@ def plot(result, **arguments):
         plt.close("all")
 
 
+def plot_sweep(**arguments):
+    """Draw a sweep over two axes, in which a run has diverged and another has not been computed; returns nothing."""
+    s, status = np.linspace(0.1, 1.0, 48).reshape(3, 2, 4, 2), np.array([[1, 1], [2, 1], [1, 0]])
+    s[1, 0, 2:], s[2, 1] = np.inf, np.nan
+    axes = {"weight_decay": [0.0, 0.1, 0.2], "sigma2": [0.0, 1.0]}
+    arrays = {"s": ((*axes, "step", "mode"), s), "status": (tuple(axes), status)}
+    try:
+        dyn.plot_sweep(xr.Dataset(arrays, axes | {"step": range(4)}), **arguments)[0, 0].figure.canvas.draw()
+    finally:
+        plt.close("all")
+
+
 def save(result, path):
     """Save a trajectory and load it; the loaded one must be equal, and no other file may be left."""
     file = result.save(path)
@@ -119,6 +132,7 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "replace": replace,
     "sweep": sweep,
     "plot": plot,
+    "plot_sweep": plot_sweep,
     "save": save,
     **{kind: design_of(kind) for kind in DESIGNS},
 }

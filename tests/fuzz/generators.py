@@ -278,7 +278,9 @@ class Draws:
     def plot(self) -> Call:
         kind = self.draw.choice(["solve", "iterate", "equilibria", "collapse", "bifurcation", "phase_diagram"])
         call: Call = getattr(self, kind)()
-        options = {"quantity": self.draw.choice(["s", "predictor", "target"])} if kind in ("solve", "iterate") else {}
+        options: dict[str, Any] = {}
+        if kind in ("solve", "iterate"):
+            options = {"quantity": self.draw.choice(["s", "predictor", "target"]), "lines": self.draw.choice([None, 3])}
         return Call("plot", self.some(ax=None, **options), result_of=call)
 
     def save(self) -> Call:
@@ -303,6 +305,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "gaussian_images": {"side": 4, "exponent": 1.0, "train": 10, "test": 5, "seed": 0},
     "digits": {"test": 360, "seed": 0},
     "load": {"path": "missing.npz"},
+    "plot_sweep": {"x": "weight_decay", "y": "sigma2", "quantity": "s", "lines": None},
     "cifar10": {"folder": "missing"},
     "Loss": {"text": "|p - sg(z2)|^2", "parameters": {}},
     "Gain": {"text": "lambda", "parameters": {}},

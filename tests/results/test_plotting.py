@@ -169,11 +169,13 @@ def test_axes_of_the_user_keep_their_title_and_have_no_legend():
 
 def test_a_plot_has_one_style_and_changes_no_settings():
     before = dict(matplotlib.rcParams)
-    with matplotlib.rc_context({"font.size": 20, "xtick.labelsize": 30}):
+    with matplotlib.rc_context({"font.size": 20, "xtick.labelsize": 30, "font.family": "monospace"}):
         ax = theory_and_network()[0].plot()
         ax.figure.canvas.draw()
     sizes = {ax.xaxis.label.get_fontsize(), ax.title.get_fontsize(), *(t.get_fontsize() for t in ax.get_xticklabels())}
     assert sizes == {STYLE["axes.labelsize"], STYLE["xtick.labelsize"]}
+    texts = [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_legend().texts]
+    assert {text.get_fontname() for text in texts} == {STYLE["font.family"]}
     assert dict(matplotlib.rcParams) == before
 
 

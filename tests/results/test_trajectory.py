@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import dynamics as dyn
-from dynamics.results.storage import ENTRIES as ARRAYS
+from dynamics.results.entries import ENTRIES as ARRAYS
 from tests.full_disk import full_disk
 from tests.results.makers import ALPHAS, made
 
@@ -120,8 +120,10 @@ def assert_same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
-def test_saved_and_loaded_is_the_same(result, tmp_path):
-    loaded = dyn.load(result.save(tmp_path / "run.npz"))
+@pytest.mark.parametrize("name", ["run.npz", "run.nc"])
+def test_saved_and_loaded_is_the_same(name, result, tmp_path):
+    loaded = dyn.load(result.save(tmp_path / name))
+    assert loaded == result
     assert_same(result, loaded)
     np.testing.assert_array_equal(result.predictor, loaded.predictor)
     assert loaded.complete == result.complete
@@ -135,7 +137,8 @@ def test_a_loaded_model_gives_the_same_flow(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "written"), [("run.npz", "run.npz"), ("run.NPZ", "run.NPZ"), ("run", "run.npz"), ("run.v2", "run.v2.npz")]
+    ("name", "written"),
+    [("run.npz", "run.npz"), ("run.NPZ", "run.NPZ"), ("run", "run.npz"), ("rate0.1", "rate0.1.npz"), ("a.nc", "a.nc")],
 )
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_missing_suffix_is_added(name, written, kind, tmp_path):
@@ -143,6 +146,20 @@ def test_a_missing_suffix_is_added(name, written, kind, tmp_path):
     path = flow.save(kind(tmp_path / name))
     assert path == tmp_path / written and [p.name for p in tmp_path.iterdir()] == [written]
     assert_same(flow, dyn.load(kind(path)))
+
+
+@pytest.mark.parametrize("name", ["run.h5", "run.v2", "run.nc4", "run.png", "run.npz.gz"])
+def test_an_unknown_suffix_is_refused(name, tmp_path):
+    with pytest.raises(dyn.ArgumentError, match=r"`path` must end in one of \.npz .*, \.nc .*, \.csv .*, but is"):
+        made("exact flow").save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_of_eigenvalues_is_written_but_not_read(tmp_path):
+    written = made("networks").save(tmp_path / "run.csv").read_text()
+    assert written == made("networks").to_csv(tmp_path / "other").read_text()
+    with pytest.raises(dyn.ArgumentError, match=r"not an npz or nc file, such as a \.csv file"):
+        dyn.load(tmp_path / "run.csv")
 
 
 def contents(path):
@@ -240,9 +257,9 @@ def test_an_entry_that_would_fail_later_is_refused_by_name(case, tmp_path):
     )
 
 
-@pytest.mark.parametrize("write", ["save", "to_csv"])
-def test_a_full_disk_leaves_the_old_file(write, tmp_path):
-    path = tmp_path / "run.npz"
+@pytest.mark.parametrize(("write", "name"), [("save", "run.npz"), ("save", "run.nc"), ("to_csv", "run.npz")])
+def test_a_full_disk_leaves_the_old_file(write, name, tmp_path):
+    path = tmp_path / name
     getattr(made("exact flow"), write)(path)
     before = path.read_bytes()
     with full_disk(100), pytest.raises(OSError, match="File too large"):
@@ -318,7 +335,7 @@ def bare(path, trap):
 def test_pickles_are_refused_and_never_executed(write, tmp_path):
     marker = tmp_path / "executed"
     write(tmp_path / "run.npz", Trap(marker))
-    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|not an npz file"):
+    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|not an npz or nc file"):
         dyn.load(tmp_path / "run.npz")
     assert not marker.exists()
     pickle.loads(pickle.dumps(Trap(marker)))  # the trap works

@@ -64,6 +64,7 @@ def test_workers_are_processes_that_leave_ctrl_c_to_the_command(monkeypatch):
 
     def sweep(*_, executor, **__):
         seen.append((type(executor), executor._max_workers, executor.submit(signal.getsignal, signal.SIGINT).result()))
+        return xr.Dataset(attrs={"progress": "complete"})
 
     monkeypatch.setattr(sweep_file, "sweep", sweep)
     output(PLAIN, "--workers", "2")
@@ -194,7 +195,7 @@ def test_another_expression_or_parameter_is_another_sweep():
     output(text)
     for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
         done = call(text.replace(old, new))
-        assert done.exit_code == 1 and "a.zarr is of a sweep that differs in model loss" in done.stderr, done.output
+        assert done.exit_code == 2 and "a.zarr is of a sweep that differs in model loss" in done.stderr, done.output
 
 
 def changed(old, new):
@@ -355,7 +356,7 @@ def assert_one_line(done, message):
 
 def test_missing_file():
     done = CliRunner().invoke(cli.main, ["sweep", "nowhere.toml"])
-    assert_one_line(done, "No such file: nowhere.toml")
+    assert_one_line(done, "Invalid value for 'FILE': File 'nowhere.toml' does not exist.")
 
 
 def test_workers_and_schedulers_that_do_not_exist_are_refused():
@@ -373,6 +374,6 @@ def test_a_block_that_fails_is_one_line(monkeypatch):
 
     monkeypatch.setattr("dynamics.sweeps.block.ModelEvaluator.__call__", fail)
     done = call(PLAIN)
-    assert done.exit_code == 1 and "Traceback" not in done.output
+    assert done.exit_code == 3 and "Traceback" not in done.output
     message = "Block 1 of 1, weight_decay = 0.0 to 0.1, sigma2 = 0.1 to 0.3, failed: MemoryError: too large"
     assert done.stderr == f"Error: {message}\n"

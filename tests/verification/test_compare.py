@@ -398,7 +398,9 @@ def test_more_weights_than_are_predicted_need_seeds():
 def test_a_deep_network_has_no_exact_theory():
     theory = dyn.iterate(dyn.Model("euclidean"), [0.2, 0.5], 2, 0.1)
     deep = replace(theory, kind="network", settings={"batch_size": 10, "learning_rate": 0.1})
-    with pytest.raises(dyn.ArgumentError, match="`network` must be a network of one layer, because deep networks"):
+    with pytest.raises(
+        dyn.ArgumentError, match="`network` must be a network of one layer with all its modes, because deep networks"
+    ):
         dyn.compare(theory, deep)
 
 

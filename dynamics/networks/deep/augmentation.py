@@ -86,8 +86,16 @@ class Augmentation:
             requirement = "be images of shape (B, height, width, channels) of a floating dtype"
             value = f"of {images.dtype} and shape {jnp.shape(images)}"
             raise errors.ArgumentError(f"Argument `images` must {requirement}, but is {value}.")
-        dtype = jnp.promote_types(images.dtype, jnp.float32)  # half precision is too coarse for positions
-        draws = jax.random.uniform(key, (6, len(images)), dtype, minval=-1, maxval=1)
+        return self.drawn(self.draw(key, len(images), images.dtype), images)
+
+    def draw(self, key: jax.Array, number: int, dtype: Any) -> jax.Array:
+        """Return the random numbers (6, B) for the views of B images of the given dtype, uniform between -1 and 1."""
+        dtype = jnp.promote_types(dtype, jnp.float32)  # half precision is too coarse for positions
+        return jax.random.uniform(key, (6, number), dtype, minval=-1, maxval=1)
+
+    def drawn(self, draws: jax.Array, images: jax.Array) -> jax.Array:
+        """Return the views of B images (B, H, W, C) for the random numbers (6, B) that ``draw`` returns."""
+        dtype = draws.dtype
         down, right = self.shift * draws[:2]
         angle = math.radians(self.rotation) * draws[2]
         zoom = jnp.exp(math.log1p(self.scale) * draws[3])

@@ -182,15 +182,20 @@ def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], ima
 
     A new readout is fitted to convergence at each recorded step, so that readouts do not lag behind training.
     """
-    from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier
+
+    labels, labels_test = np.asarray(images.train_labels)[: len(h)], np.asarray(images.test_labels)[: len(h_test)]
+    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(h)), algorithm="brute", metric="cosine")
+    linear = float((linear_readout(h, labels, h_test) == labels_test).mean())
+    return linear, float(neighbours.fit(h, labels).score(h_test, labels_test))
+
+
+def linear_readout(
+    h: npt.NDArray[np.float64], labels: npt.NDArray[Any], h_test: npt.NDArray[np.float64]
+) -> npt.NDArray[Any]:
+    """Return the labels that ridge regression of standardised features h, fitted to labels (n,), gives to h_test."""
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    readouts = (
-        make_pipeline(StandardScaler(), RidgeClassifier(RIDGE)),
-        KNeighborsClassifier(min(NEIGHBOURS, len(h)), algorithm="brute", metric="cosine"),
-    )
-    labels, labels_test = np.asarray(images.train_labels)[: len(h)], np.asarray(images.test_labels)[: len(h_test)]
-    linear, nearest = (float(readout.fit(h, labels).score(h_test, labels_test)) for readout in readouts)
-    return linear, nearest
+    return make_pipeline(StandardScaler(), RidgeClassifier(RIDGE)).fit(h, labels).predict(h_test)

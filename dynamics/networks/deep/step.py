@@ -52,6 +52,27 @@ class DeepSpec(NamedTuple):
         return gradient_descent(hyper.learning_rate, hyper.parameters.rho, self.momentum, self.schedule, self.steps)
 
 
+class Drawing(NamedTuple):
+    """The settings on which the random numbers of a training step depend; they are compiled apart from the step.
+
+    Random numbers take as long to compile as the step, and models of any kind draw the same ones.
+    """
+
+    images: int  # number of training images
+    batch_size: int
+    augmented: bool
+    noisy: bool
+    dtype: str
+
+
+class Draws(NamedTuple):
+    """Random numbers of a training step."""
+
+    batch: Any  # numbers of the images in the batch (B,)
+    views: Any  # random numbers of the augmentation of both views (2, 6, B); None without augmentation
+    noise: Any  # keys of the noise on both views (2,); None without noise
+
+
 class TrainingState(NamedTuple):
     """The state of training of a deep network; variables that the model does not have are None."""
 
@@ -100,15 +121,14 @@ def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> 
 
 
 def step(
-    spec: DeepSpec, hyper: Hyperparameters, images: Array, state: TrainingState, number: Array, key: Array
+    spec: DeepSpec, hyper: Hyperparameters, images: Array, state: TrainingState, number: Array, draws: Draws
 ) -> TrainingState:
     """Return the state after one training step on two views of a random batch of images.
 
-    The batch is drawn with replacement. images: all training images (n, H, W, C). number: index of the step. key: key
-    of JAX's random numbers.
+    images: all training images (n, H, W, C). number: index of the step. draws: random numbers of the step.
     """
     p = hyper.parameters
-    clean, views = _views(spec, p, images, key)
+    clean, views = _views(spec, p, images, draws)
 
     def represent(branch: Any, views: list[Array]) -> list[Array]:
         return [spec.architecture.represent(branch, x)[1] for x in views]
@@ -190,16 +210,26 @@ def correlation(z: Array) -> Array:
     return z.T @ z / len(z)
 
 
-def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
+def draw(drawing: Drawing, key: Array) -> Draws:
+    """Return the random numbers of a training step; the batch is drawn with replacement.
+
+    key: key of JAX's random numbers, which is different for each step.
+    """
+    batch_key, *keys = jax.random.split(key, 5)
+    batch = jax.random.randint(batch_key, (drawing.batch_size,), 0, drawing.images)
+    draws = [Augmentation().draw(key, drawing.batch_size, drawing.dtype) for key in keys[:2]]
+    return Draws(batch, jnp.stack(draws) if drawing.augmented else None, jnp.stack(keys[2:]) if drawing.noisy else None)
+
+
+def _views(spec: DeepSpec, p: Parameters, images: Array, draws: Draws) -> tuple[list[Array], list[Array]]:
     """Return two augmented views of a random batch of images, first without noise and then with noise.
 
     The result consists of two lists, and each list contains two views (B, H, W, C). The second list contains the views
     of the first list after noise is added.
     """
-    batch_key, *keys = jax.random.split(key, 5)
-    x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]
-    drawn = [x, x] if spec.views is None else [spec.views(key, x) for key in keys[:2]]
+    x = images[draws.batch]
+    drawn = [x, x] if spec.views is None else [spec.views.drawn(numbers, x) for numbers in draws.views]
     if not spec.noisy:
         return drawn, drawn
-    noise = (jax.random.normal(key, x.shape, x.dtype) for key in keys[2:])
+    noise = (jax.random.normal(key, x.shape, x.dtype) for key in draws.noise)
     return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]

@@ -20,7 +20,7 @@ from dynamics.networks.deep.collapse import summary, verdict
 from dynamics.networks.deep.metrics import MEASURED, Record, Representations, measure, represent
 from dynamics.networks.deep.network import Network, describe
 from dynamics.networks.deep.optimizer import training_times
-from dynamics.networks.deep.step import DeepSpec, Hyperparameters, TrainingState, deep_spec, start, step
+from dynamics.networks.deep.step import DeepSpec, Drawing, Hyperparameters, TrainingState, deep_spec, draw, start, step
 from dynamics.networks.loop import Steps
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.memory import check_fits
@@ -28,6 +28,7 @@ from dynamics.results.trajectory import QUANTITIES
 from dynamics.vector_field import eigenmode_state, weight_state
 
 FORMAT = "ssl-dynamics checkpoint 1"
+STRIDE = 50  # largest number of steps in one call to the device
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class DeepNetwork:
     network: Network
     run: TrainingRun
 
-    stride = 50
+    stride = STRIDE
     stops_per_call = 1
 
     def __post_init__(self) -> None:
@@ -68,6 +69,12 @@ class DeepNetwork:
     def spec(self) -> DeepSpec:
         """The static arguments of a training step, for which the step is compiled."""
         return deep_spec(self.model, self.network, self.run.batch_size, self.run.steps, self.run.dtype)
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """The static arguments of the random numbers of a training step."""
+        spec, run = self.spec, self.run
+        return Drawing(len(self.network.images.train), run.batch_size, spec.views is not None, spec.noisy, run.dtype)
 
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
@@ -95,7 +102,8 @@ class DeepNetwork:
         """Train from step ``stops[0]`` to step ``stops[1]``; return the final state and the number ``stops[1]``."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
-        return advance(self.hyperparameters, self.images, state, keys, first, last), last
+        draws = _drawn(self.drawing)(keys, first)
+        return advance(self.hyperparameters, self.images, state, draws, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
         """Return the state from which training continues, and the record with the metrics of the argument ``state``.
@@ -103,9 +111,12 @@ class DeepNetwork:
         In the returned state, the sum of the losses since the preceding record is set to zero. history: step number of
         the state.
         """
+        return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(self.representations(state), history)
+
+    def representations(self, state: TrainingState) -> Representations:
+        """Return the data of S networks from which metrics are computed, as arrays (S, ...) on the host."""
         _, _, read_out = _compiled(self.spec)
-        representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
-        return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
+        return jax.tree.map(np.asarray, read_out(state, *self.measured_images))
 
     def _measured(self, representations: Representations, step: int) -> Record:
         """Return the metrics (S, 1, ...) at a step; the metric ``loss`` is the mean since the preceding record."""
@@ -187,9 +198,9 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
     def start_one(hyper: Any, images: Any, key: Any) -> Any:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
 
-    def advance_one(hyper: Any, images: Any, state: Any, key: Any, first: Any, last: Any) -> Any:
+    def advance_one(hyper: Any, images: Any, state: Any, draws: Any, first: Any, last: Any) -> Any:
         def one_step(number: Any, state: Any) -> Any:
-            return step(spec, hyper, images, state, number, jax.random.fold_in(key, number + 1))
+            return step(spec, hyper, images, state, number, jax.tree.map(lambda a: a[number - first], draws))
 
         return jax.lax.fori_loop(first, last, one_step, state)
 
@@ -201,6 +212,18 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
         jax.jit(jax.vmap(advance_one, in_axes=(None, None, 0, 0, None, None))),
         jax.jit(jax.vmap(represent_one, in_axes=(0, None, None))),
     )
+
+
+@lru_cache(maxsize=16)
+def _drawn(drawing: Drawing) -> Any:
+    """Return the compiled function that draws the random numbers of S networks for STRIDE steps, (S, STRIDE, ...)."""
+
+    def of_network(key: Any, first: Any) -> Any:
+        return jax.lax.map(
+            lambda number: draw(drawing, jax.random.fold_in(key, number + 1)), first + jnp.arange(STRIDE)
+        )
+
+    return jax.jit(jax.vmap(of_network, in_axes=(0, None)))
 
 
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:

@@ -24,9 +24,10 @@ from dynamics.vector_field.state import Observables, each
 FloatArray = npt.NDArray[np.float64]
 
 NOISE_SAMPLES = 65_536  # samples of the gradient for the noise of a step
-AT_ONCE = 4096, 2**20  # largest number of samples that are computed at once, and of numbers in these samples
+AT_ONCE = 4096, 2**17  # largest number of samples that are computed at once, and of numbers in them, which fit in cache
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which derivatives and noise are computed anew
+UNRELIABLE = 5.0  # factor of REFRESH and GROWTH once the prediction is not reliable
 SMALLEST = 1e-4  # relative size of the smallest fluctuation for which derivatives are computed
 ROUNDING = 1e-12  # relative change of an eigenvalue that is due to rounding
 
@@ -188,11 +189,17 @@ class Expansion(ABC):
         """
 
     @abstractmethod
-    def _has_moved(self, at: FloatArray) -> bool:
-        """Return True if a variable's mean differs from its value in ``at`` by more than REFRESH times its size."""
+    def _has_moved(self, at: FloatArray, share: float) -> bool:
+        """Return True if a variable's mean differs from its value in ``at`` by more than ``share`` times its size."""
+
+    @property
+    def _is_trusted(self) -> bool:
+        """True as long as a part of the prediction is reliable."""
+        return self.reliable
 
     def _is_outdated(self, near: Linearisation, spread: float) -> bool:
-        return self._has_moved(near.at) or abs(spread / near.spread - 1) > GROWTH
+        factor = 1.0 if self._is_trusted else UNRELIABLE
+        return self._has_moved(near.at, factor * REFRESH) or abs(spread / near.spread - 1) > factor * GROWTH
 
     def _flat(self) -> FloatArray:
         return np.concatenate([part.ravel() for part in self.mean if part is not None])

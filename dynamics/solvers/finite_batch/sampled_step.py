@@ -92,8 +92,13 @@ def _sampled_step(
         moved = _moments_after(parameters, eta, state.weights, slopes, views)
         return moved, _taken_up(parameters, state.weights, square)
 
-    ahead, behind = (jax.vmap(after)(state, *views) for state in (states.plus, states.minus))
-    still, exact = (jax.vmap(partial(after, state))(*views) for state in (states.lagging, states.modes))
+    # One program for all states, because each copy of the gradient takes a second to compile.
+    first, *others = (state for state in states if state is not None)
+    stacked = jax.tree.map(
+        lambda a, *more: jnp.stack([a, *(jnp.broadcast_to(b, a.shape) for b in more)]), first, *others
+    )
+    moments = jax.lax.map(lambda state: jax.vmap(after)(state, *views), stacked)
+    ahead, behind, still, exact = (jax.tree.map(lambda a, i=i: a[i], moments) for i in (0, 1, 2, -1))
 
     def diagonal(moments: Moments) -> Moments:
         return jax.tree.map(lambda a: jnp.diagonal(a.mean(axis=0)), moments)

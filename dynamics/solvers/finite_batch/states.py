@@ -33,13 +33,13 @@ class Neighbours(NamedTuple):
     plus, minus: states with the moments mean + share * draw and mean - share * draw, (K, ...), for each of K random
     draws; ``share`` is the argument of ``neighbours``. lagging: state with the mean moments. modes: state that equals
     ``lagging`` except for the target weights of inputs that the encoder ignores; these weights are zero, as if the
-    target did not lag behind the encoder.
+    target did not lag behind the encoder. None if the model has no separate target.
     """
 
     plus: NetworkState
     minus: NetworkState
     lagging: NetworkState
-    modes: NetworkState
+    modes: NetworkState | None = None
 
 
 def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draws: Moments, share: float) -> Neighbours:
@@ -50,10 +50,10 @@ def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draw
     """
     modes = _weights(mean, Moments(*(None if a is None else np.zeros((len(a), len(a))) for a in mean)))
     scaled = [Moments(*(None if a is None else sign * share * a for a in draws)) for sign in (1, -1)]
-    weights = [*(_weights(mean, draw) for draw in scaled), modes, modes]
+    weights = [*(_weights(mean, draw) for draw in scaled), modes]
     if mean.target is not None:
         lag = _lag(mean, weights[0], weights[1], share)
-        weights = [_widened(state, values) for state, values in zip(weights, (lag, lag, lag, 0 * lag), strict=True)]
+        weights = [*(_widened(state, lag) for state in weights), _widened(modes, 0 * lag)]
     return Neighbours(*(_with_predictor(structure, parameters, state) for state in weights))
 
 

@@ -18,7 +18,6 @@ from dynamics.numerics.context import jax_settings
 from dynamics.solvers.finite_batch.eigenvalue_law import EigenvalueLaw, along, of_eigenvalues
 from dynamics.solvers.finite_batch.expansion import (
     NOISE_SAMPLES,
-    REFRESH,
     SIZE,
     SMALLEST,
     Expansion,
@@ -161,8 +160,12 @@ class WeightExpansion(Expansion):
         inverse = np.linalg.pinv(self._sizes())
         return [inverse @ self.covariance.variables @ inverse.T + SMALLEST**2 * np.eye(len(inverse))]
 
-    def _has_moved(self, at: FloatArray) -> bool:
-        return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
+    @property
+    def _is_trusted(self) -> bool:
+        return self.reliable or self.modes_reliable
+
+    def _has_moved(self, at: FloatArray, share: float) -> bool:
+        return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > share).any())
 
     def _sizes(self) -> FloatArray:
         """Return typical sizes of the D variables, as a root S (D, R) of a covariance S S^T of rank R.

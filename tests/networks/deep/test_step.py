@@ -243,7 +243,9 @@ def a_spec(model=None, dtype="float64", batch=BATCH, length=10, **changes):
 
 
 def drawn(spec, model, images=IMAGES.train, key=0):
-    return steps._views(spec, hyperparameters(model).parameters, jnp.asarray(images), jax.random.key(key))
+    drawing = steps.Drawing(len(images), spec.batch_size, spec.views is not None, spec.noisy, spec.shape.dtype)
+    draws = steps.draw(drawing, jax.random.key(key))
+    return steps._views(spec, hyperparameters(model).parameters, jnp.asarray(images), draws)
 
 
 def test_a_batch_is_of_images_with_noise_of_its_own_in_each_view():
@@ -269,11 +271,13 @@ def test_without_noise_views_are_the_images():
 
 
 def test_each_view_is_drawn_by_itself():
-    def shifted(key, x):
-        return x + jax.random.normal(key)
+    class Shift:
+        @staticmethod
+        def drawn(numbers, x):
+            return x + numbers[0, 0]
 
     model = dyn.Model("euclidean")
-    _, (x1, x2) = drawn(a_spec(model, "float32")._replace(views=shifted), model)
+    _, (x1, x2) = drawn(a_spec(model, "float32")._replace(views=Shift()), model)
     plain = drawn(a_spec(model, "float32"), model)[1][0]
     moved = [np.unique(np.round(np.asarray(x - plain), 5)) for x in (x1, x2)]
     assert [len(shift) for shift in moved] == [1, 1] and moved[0] != moved[1] and 0 not in np.concatenate(moved)

@@ -1,0 +1,143 @@
+"""First use: messages for likely mistakes say what to do, and the README's example needs no optional library."""
+
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dynamics as dyn
+
+ROOT = Path(__file__).resolve().parent.parent
+EUCLIDEAN = dyn.Model("euclidean")
+TIMES = [0.0, 1.0]
+z = np.random.default_rng(0).standard_normal((50, 4))  # representations, one in each row
+
+
+class Tensor:
+    """A tensor that is no array as long as a gradient is recorded."""
+
+    def __array__(self, *arguments, **options):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self):
+        return self
+
+
+MISTAKES = {  # a likely mistake: (call, what the message advises)
+    "parameter without value": (
+        lambda: dyn.Loss("|p - sg(z2)|^2 / 2 + nu * |z1|^2"),
+        "known names are z1, z2, p, W_P. If `nu` is a parameter, give its value, such as nu=0.1.",
+    ),
+    "value as keyword": (
+        lambda: dyn.Loss("|p|^2 + nu * |z1|^2", nu=0.1),
+        "Loss takes parameters in a dictionary; use dyn.Loss.parse('|p|^2 + nu * |z1|^2', nu=0.1).",
+    ),
+    "misspelt parameter": (lambda: dyn.Loss.parse("|p|^2 * beta", bta=1.0), "Did you mean `bta`?"),
+    "reserved name": (
+        lambda: dyn.Loss.parse("|p|^2 * alpha", alpha=0.1),
+        "but is 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
+    ),
+    "detach": (lambda: dyn.Loss.parse("|p - detach(z2)|^2"), "Did you mean `sg`?"),
+    "ln": (lambda: dyn.Loss.parse("ln(|p|)"), "Did you mean `log`?"),
+    "expression as name": (
+        lambda: dyn.Model("|p - sg(z2)|^2"),
+        "or a user-defined one, such as Loss.parse('|p - sg(z2)|^2 / 2'), but is '|p - sg(z2)|^2'",
+    ),
+    "alpha of a model": (lambda: dyn.Model("cosine", alpha=0.5), "Use predictor=ClosedForm(alpha=...)."),
+    "decay of a model": (lambda: dyn.Model("cosine", decay=0.9), "Use target=EMA(decay=...)."),
+    "sigma of a model": (lambda: dyn.Model("cosine", sigma2=0.1), "Use noise=(sigma1, sigma2)."),
+    "misspelt option": (lambda: dyn.Model("cosine", isotropc=True), "Did you mean `isotropic`?"),
+    "wd": (lambda: dyn.Model("cosine", wd=0.1), "Did you mean `weight_decay`?"),
+    "one noise": (lambda: dyn.Model("cosine", noise=0.1), "but is 0.1. Give a pair (sigma1, sigma2)"),
+    "noise as text": (lambda: dyn.Model("cosine", noise="0.1"), "but is '0.1'. Give a pair (sigma1, sigma2)"),
+    "variances as inputs": (lambda: dyn.Model("cosine", inputs=[1.0, 0.5]), "use np.diag(variances)"),
+    "representations": (
+        lambda: dyn.solve(EUCLIDEAN, z, TIMES),
+        "the eigenvalues np.linalg.eigvalsh(z.T @ z / len(z)).",
+    ),
+    "correlation": (lambda: dyn.solve(EUCLIDEAN, z.T @ z, TIMES), "pass its eigenvalues: np.linalg.eigvalsh(C)."),
+    "weights": (lambda: dyn.iterate(EUCLIDEAN, z.T, 3, 0.1), "the eigenvalues np.linalg.eigvalsh(W0 @ W0.T)."),
+    "one eigenvalue": (lambda: dyn.solve(EUCLIDEAN, 0.1, TIMES), "but is 0.1. For one mode use [0.1]."),
+    "tensor": (lambda: dyn.solve(EUCLIDEAN, Tensor(), TIMES), "Pass a tensor as NumPy array: .detach().cpu().numpy()."),
+    "eigenvalues for train": (
+        lambda: dyn.train(EUCLIDEAN, [0.1, 0.5], 3, 0.1),
+        "A network starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5).",
+    ),
+    "eigenvalues with inputs": (
+        lambda: dyn.solve(dyn.Model("cosine", inputs=np.eye(2)), [0.1, 0.5], TIMES),
+        "A model with `inputs` starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5).",
+    ),
+    "transposed weights": (lambda: dyn.train(EUCLIDEAN, z, 3, 0.1), "The rows are the units, the columns the inputs"),
+    "one time": (
+        lambda: dyn.solve(EUCLIDEAN, [0.1], 10),
+        "but is 10. For times up to 10 use np.linspace(0, 10, 101).",
+    ),
+    "rho": (lambda: dyn.bifurcation(EUCLIDEAN, "rho", (0.0, 0.3)), "but is 'rho'. Did you mean 'weight_decay'?"),
+    "noise of replace": (lambda: EUCLIDEAN.replace(noise=0.1), "but is 'noise'. Did you mean 'sigma2'?"),
+    "lr": (lambda: EUCLIDEAN.replace(lr=0.1), "but is 'lr'."),  # this model has none: no suggestion
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_message_for_a_likely_mistake_says_what_to_do(mistake):
+    call, advice = MISTAKES[mistake]
+    with pytest.raises(dyn.ArgumentError) as raised:
+        call()
+    assert advice in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_advice_on_s0_gives_a_start_also_for_a_collapsed_representation():
+    collapsed = np.column_stack([z, z.sum(axis=1)])  # an eigenvalue of zero, which rounding makes negative
+    eigenvalues = np.linalg.eigvalsh(collapsed.T @ collapsed / len(z))
+    flow = dyn.solve(EUCLIDEAN, eigenvalues - eigenvalues[0] - 1e-16, TIMES)
+    assert flow.s[0, 0] == 0 and flow.complete
+    with pytest.raises(dyn.ArgumentError, match="`s0` must be finite and non-negative"):
+        dyn.solve(EUCLIDEAN, [-1e-12, 0.5], TIMES)
+
+
+C = np.abs(z.T @ z) / len(z)  # positive semidefinite, because its diagonal dominates
+
+
+@pytest.mark.parametrize(("s0", "advice"), [(C, "eigvalsh(C)"), (np.maximum(z, 0), "eigvalsh(z.T @ z / len(z))")])
+def test_an_ensemble_that_looks_like_a_matrix_is_solved_with_a_warning(s0, advice):
+    with pytest.warns(UserWarning, match=re.escape(f"`s0` is an ensemble of {len(s0)} sets of eigenvalues.")) as caught:
+        flow = dyn.solve(EUCLIDEAN, s0, TIMES)
+    assert flow.s.shape == (len(s0), 2, 4) and advice in str(caught[0].message)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "s0",
+    [
+        np.abs(z),
+        np.linspace(0.1, 0.9, 4),
+        np.eye(4),
+        [[0.1, 0.5], [0.5, 0.1]],
+        np.tile([0.0, 0.1, 0.5], (100, 1)),
+        [np.roll([0.1, 0.2, 0.3, 0.4], i) for i in range(4)],
+        np.maximum(z[:5], 0),
+    ],
+)
+def test_other_ensembles_are_solved_without_a_warning(s0):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dyn.solve(EUCLIDEAN, s0, TIMES)
+
+
+EXTRAS = ("xarray", "pandas", "zarr", "equinox", "optax", "sklearn", "threadpoolctl", "distributed", "latex2mathml")
+
+
+@pytest.mark.long
+def test_the_example_of_the_readme_needs_no_extra(tmp_path):
+    """As after ``pip install ssl-dynamics``."""
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    start = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.modules.update(dict.fromkeys({EXTRAS}))\n"
+    environment = {"MPLBACKEND": "Agg", "HOME": str(tmp_path)}
+    run = [sys.executable, "-W", "error", "-c", start + example]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Network against theory") and (tmp_path / "cosine.png").stat().st_size
