@@ -59,6 +59,9 @@ class LevelCheck:
         measured = "" if self.deviation is None else f"{self.deviation:.2g} (at most {self.limit:.2g})"
         return f"{mark}  {self.against:<44} {measured}{' ' * bool(measured and self.note)}{self.note}".rstrip()
 
+    def __str__(self) -> str:
+        return self.verdict
+
 
 class Subject:
     """A model that is checked at correlation eigenvalues s0 (M,), with random samples for the check of the loss."""
