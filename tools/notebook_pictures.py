@@ -72,7 +72,7 @@ dyn.plot_sweep(dyn.sweep(model, grid, store=store, s0=s0, times=np.linspace(0, 1
 from dynamics.numerics.progress import progress_bar
 bar = progress_bar(100, 'train', True, unit='steps')
 bar.update(40)
-bar.refresh()""",
+bar.refresh();""",
     "text-from-a-user": "dyn.Images('<script>alert(1)</script> $x_1$', images.train, None, images.test, None)",
 }
 WIDTH, HEIGHT = 1000, 1600  # of the window, in pixels

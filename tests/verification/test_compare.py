@@ -273,7 +273,7 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert len(lines) < 25 and max(map(len, lines)) <= 120
     assert lines[0] == "Network against theory at 61 steps (0 ... 60)"
     assert result.source in lines[2]
-    row = r"mode (\S+) at the end +theory (\S+) +network (\S+) +deviation (\S+) \+- (\S+)"
+    row = r"mode (\S+) at the end +theory (\S+), +network (\S+), +deviation (\S+) \+- (\S+)"
     rows = np.array([re.fullmatch(row, line.strip()).groups() for line in lines[3:]], float)
     assert rows[:, 0].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
