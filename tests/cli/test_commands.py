@@ -369,7 +369,7 @@ WRONG = {
     "text for a number": ([*TRAIN, "--steps", "many"], "'many' is not a valid integer"),
     "unknown suffix": (
         [*SOLVE, "--out", "run.xyz"],
-        "--out must end in one of .txt, .json, .csv, .npz, .png, .pdf, .svg",
+        "--out must end in one of .txt, .json, .csv, .npz, .nc, .png, .pdf, .svg",
     ),
     "no suffix": ([*SOLVE, "--out", "run"], "--out must end in one of"),
     "missing folder": ([*SOLVE, "--out", "nowhere/run.npz"], "nowhere"),
