@@ -78,6 +78,7 @@ def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Pa
     if animate is not None:
         style.animate(draw, data, animate)
     write_text(out / f"{stem}.md", text)
+    click.echo(f"written: {out / stem}.png, .pdf and .md", err=True)
 
 
 def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:

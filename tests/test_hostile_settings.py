@@ -8,6 +8,7 @@ from itertools import product
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 
 import dynamics as dyn
 from tests.marks import parametrize
@@ -26,6 +27,13 @@ def network(**options):
 def deep():
     images = dyn.gaussian_images(4, train=40, test=20)
     return dyn.train(COSINE, dyn.Network(images, encoder=dyn.MLP((8,)), projector=(6, 4)), 2, 0.1, batch_size=10)
+
+
+def panels():
+    """The lines of a plot of a sweep with runs that diverge and runs that are not computed."""
+    s = np.array([[[0.1, 0.5], [0.2, 0.6]], [[0.1, 0.0], [np.inf, 1e-300]], [[np.nan, np.nan], [np.nan, np.nan]]])
+    runs = xr.Dataset({"s": (("weight_decay", "step", "mode"), s)}, {"weight_decay": [0.0, 0.1, 0.2], "step": [0, 1]})
+    return [line.get_ydata() for ax in dyn.plot_sweep(runs).flat for line in ax.lines]
 
 
 def exported(model):
@@ -57,6 +65,7 @@ CALLS = {
     "prepare": lambda: dyn.prepare(COSINE, modes=2, times=TIMES)(S0),
     "compare": lambda: dyn.compare(dyn.iterate(COSINE, network().s[0], 3, 0.1), network()),
     "check": lambda: dyn.check(EUCLIDEAN, S0),
+    "plot_sweep": panels,
 }
 ELSEWHERE = {
     "load": "no arithmetic",

@@ -57,6 +57,10 @@ phases""",
     "theories": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1))",
     "theory-and-network-plot": "ax = descent.plot()\nnetwork.plot(ax);",
     "ensemble-plot": "ensemble.plot(lines=5);",
+    "sweep-plot": """
+import tempfile
+grid, store = {'weight_decay': [0.0, 0.05, 0.1], 'sigma2': [0.1, 0.5]}, tempfile.mkdtemp() + '/runs.zarr'
+dyn.plot_sweep(dyn.sweep(model, grid, store=store, s0=s0, times=np.linspace(0, 12, 31)));""",
     "theories-plot": "dyn.compare(dyn.solve(model, s0, descent.t), dyn.iterate(model, s0, 100, 0.1)).plot();",
     "check-plot": "check.plot();",
     "equilibria-plot": "equilibria.plot();",
@@ -68,7 +72,7 @@ phases""",
 from dynamics.numerics.progress import progress_bar
 bar = progress_bar(100, 'train', True, unit='steps')
 bar.update(40)
-bar.refresh()""",
+bar.refresh();""",
     "text-from-a-user": "dyn.Images('<script>alert(1)</script> $x_1$', images.train, None, images.test, None)",
 }
 WIDTH, HEIGHT = 1000, 1600  # of the window, in pixels

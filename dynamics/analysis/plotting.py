@@ -4,21 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.presentation.plotting import BLUE, EIGENVALUES, RED, axes_of, label_of, legend_above, set_title
+from dynamics.presentation.plotting import BLUE, EIGENVALUES, RED, axes_of, ink, label_of, legend_above, set_title
 from dynamics.results.plotting import titled_axes
 
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
 
-VERDICTS: dict[str, dict[str, Any]] = {  # markers of fixed points that are stable, marginal, and unstable
-    "stable": {"marker": "o", "markerfacecolor": "black"},
-    "marginal": {"marker": "o", "markerfacecolor": "0.7"},
-    "unstable": {"marker": "o", "markerfacecolor": "white"},
-}
+VERDICTS = {"stable": 1.0, "marginal": 0.3, "unstable": 0.0}  # share of the colour of the text in markers
 BELOW_BOUNDARY = "boundary of collapse"
 POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of fold or bifurcation point
     "fold": {"marker": "s"},
@@ -56,8 +52,8 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     }
     for name, rate in design.rates_beside(s).items():
         ax.plot(s, rate - design.model.weight_decay, label=name, **styles[name])
-    ax.axhline(0, color="black", linewidth=0.5)
-    ax.axvspan(*design.between, color="0.95", zorder=0)
+    ax.axhline(0, color=ink(ax), linewidth=0.5)
+    ax.axvspan(*design.between, color=ink(ax), alpha=0.06, linewidth=0, zorder=0)
     ax.set_xscale("log")
     ax.set_xlabel(EIGENVALUES["s"])
     ax.set_ylabel(r"rate $r - \rho$")
@@ -68,19 +64,21 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
 def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw one row for each fixed point, with a marker at each of its eigenvalues.
 
-    Markers are black for stable, grey for marginal and white for unstable fixed points. The number above a marker is
+    Markers are filled for stable, grey for marginal and open for unstable fixed points. The number above a marker is
     the number of modes with this eigenvalue.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = titled_axes(ax, equilibria.model, height)
-    look: dict[str, Any] = {"linestyle": "none", "color": "black", "markersize": 5}
+    look: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": ink(ax), "markersize": 5}
+    text, paper = np.array([to_rgb(ink(ax)), to_rgb(ax.get_facecolor())])
+    faces = {verdict: tuple(share * text + (1 - share) * paper) for verdict, share in VERDICTS.items()}
     for row, equilibrium in enumerate(equilibria):
         eigenvalues, counts = np.unique(equilibrium.s, return_counts=True)
-        ax.plot(eigenvalues, np.full(len(eigenvalues), row), **(look | VERDICTS[equilibrium.verdict]))
+        ax.plot(eigenvalues, np.full(len(eigenvalues), row), **look, markerfacecolor=faces[equilibrium.verdict])
         for s, count in zip(eigenvalues, counts, strict=True):
             ax.annotate(f"{count}", (s, row), (0, 4), textcoords="offset points", ha="center", fontsize="x-small")
     verdicts = {equilibrium.verdict for equilibrium in equilibria}
-    handles = [Line2D([], [], label=name, **(look | VERDICTS[name])) for name in VERDICTS if name in verdicts]
+    handles = [Line2D([], [], label=name, **look, markerfacecolor=faces[name]) for name in VERDICTS if name in verdicts]
     if equilibria.boundary is not None:
         handles.append(ax.axvline(equilibria.boundary, color="0.6", linestyle="--", linewidth=1, label=BELOW_BOUNDARY))
     if handles:
@@ -107,14 +105,22 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
             arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 3, "shrinkB": 3}
             ax.annotate("", (mode, end), (mode, start), arrowprops=arrow)
     modes = 1 + np.arange(len(ends))
-    ax.plot(modes, collapse.s0, linestyle="none", marker="o", color="black", markerfacecolor="white", label="start")
+    ax.plot(
+        modes,
+        collapse.s0,
+        linestyle="none",
+        marker="o",
+        color=ink(ax),
+        markerfacecolor=ax.get_facecolor(),
+        label="start",
+    )
     for marker, chosen, label in (
         ("o", collapse.survives, "survives"),
         ("x", collapse.final == 0, "vanishes"),
         ("^", ~finite, "diverges"),
     ):
         if chosen.any():
-            ax.plot(modes[chosen], ends[chosen], linestyle="none", marker=marker, color="black", label=label)
+            ax.plot(modes[chosen], ends[chosen], linestyle="none", marker=marker, color=ink(ax), label=label)
     legend_above(ax)
     ax.set_xticks(modes)
     ax.margins(x=0.1)
@@ -136,8 +142,8 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
         for label, line in STRETCHES.items():
             chosen = stable == (label == "stable")
             chosen |= np.r_[False, chosen[:-1]]  # extend a line to the first point of the next line, to leave no gap
-            ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color="black", linewidth=1.2)
-    handles: list[Any] = [Line2D([], [], color="black", linestyle=line, label=kind) for kind, line in STRETCHES.items()]
+            ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color=ink(ax), linewidth=1.2)
+    handles: list[Any] = [Line2D([], [], color=ink(ax), linestyle=line, label=kind) for kind, line in STRETCHES.items()]
     for kind, marker in POINTS.items():
         if points := [(point.value, point.s) for point in bifurcation.points if point.kind == kind]:
             look: dict[str, Any] = {"linestyle": "none", "color": RED, "markersize": 5, "zorder": 4} | marker
@@ -157,7 +163,7 @@ def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     look: dict[str, Any] = {"cmap": ListedColormap(list(PHASES.values())), "vmin": -0.5, "vmax": len(PHASES) - 0.5}
     ax.pcolormesh(x_values, y_values, codes, shading="nearest", rasterized=True, **look)
     present = [outcome for outcome in PHASES if (diagram.outcome == outcome).any()]
-    patches = [Patch(facecolor=PHASES[name], edgecolor="black", linewidth=0.5, label=name) for name in present]
+    patches = [Patch(facecolor=PHASES[name], edgecolor=ink(ax), linewidth=0.5, label=name) for name in present]
     legend_above(ax, columns=3, handles=patches)
     for parameter, values, axis in ((x, x_values, "x"), (y, y_values, "y")):
         if (values > 0).all() and np.allclose(np.diff(np.log(values)), np.log(values[1] / values[0])):

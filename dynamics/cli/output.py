@@ -14,7 +14,8 @@ from dynamics.numerics.files import replacing, write_text
 
 STDOUT = "-"
 PICTURES = ("png", "pdf", "svg")
-BINARY = ("npz", "nc", "png", "pdf")
+ANIMATIONS = ("gif", "mp4")
+BINARY = ("npz", "nc", "png", "pdf", *ANIMATIONS)
 SUFFIXES = {".txt": "text"}  # suffixes that differ from the name of the format
 VALUES = ("text", "json")  # formats of every result
 DRAWN = (*VALUES, *PICTURES)  # formats of a result with a picture
@@ -26,13 +27,14 @@ class Printed:
     """A value without a text of its own, such as an array, as a command prints it.
 
     value: the value, for JSON. text: the value as text. status: "complete", or how the computation ended. draw:
-    function that draws the value, and returns matplotlib Axes.
+    function that draws the value, and returns matplotlib Axes. animate: function that writes an animation to a path.
     """
 
     value: Any
     text: str
     status: str = "complete"
     draw: Callable[[], Any] | None = None
+    animate: Callable[[Path], Any] | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -144,18 +146,31 @@ def _deliver(result: Any, destination: Destination, printed: bool) -> None:
         click.echo(as_json(result) if destination.as_json else str(result))
     if out is None or form is None:
         return
-    if out == STDOUT:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory() as folder:  # libraries write pictures and archives to files that can be rewound
-            path = Path(folder) / f"result{suffix_of(form)}"
-            _write(result, form, path)
-            sys.stdout.buffer.write(path.read_bytes())
-            sys.stdout.buffer.flush()
-    else:
+    if Path(out).suffix.lower() == suffix_of(form):
         with replacing(out) as fresh:
             _write(result, form, fresh)
+    elif out == STDOUT:
+        sys.stdout.buffer.write(_contents(result, form))
+        sys.stdout.buffer.flush()
+    else:
+        contents = _contents(result, form)
+        with replacing(out) as fresh:
+            fresh.write_bytes(contents)
+    if out != STDOUT:
         click.echo(f"written: {out}", err=True)
+
+
+def _contents(result: Any, form: str) -> bytes:
+    """Return the contents of a file with a result, in the format ``form``.
+
+    The file is written and read, because libraries write pictures and archives only to files with the right suffix.
+    """
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"result{suffix_of(form)}"
+        _write(result, form, path)
+        return path.read_bytes()
 
 
 def _write(result: Any, form: str, path: Path) -> None:
@@ -164,6 +179,8 @@ def _write(result: Any, form: str, path: Path) -> None:
         path.write_text((str(result) if form == "text" else as_json(result)) + "\n", encoding="utf-8")
     elif form in PICTURES:
         result.plot().figure.savefig(path, format=form, dpi=200)
+    elif form in ANIMATIONS:
+        result.animate(path)
     else:
         from dynamics.results.storage import write
 

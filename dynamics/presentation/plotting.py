@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -43,7 +43,6 @@ STYLE: Any = {  # settings of matplotlib for new axes
     "lines.linewidth": 1.0,
 }
 COLORS = BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
-INK = "0.25"  # grey of legend entries that stand for lines in the colours of the modes
 
 THEORY: dict[str, Any] = {"linestyle": "-", "linewidth": 1.0, "zorder": 2.5}
 NETWORK: dict[str, Any] = {  # points below the lines of theory, and lighter
@@ -162,9 +161,18 @@ def label_of(parameter: str) -> str:
 # --- colours and lines ----------------------------------------------------------------------------------------------
 
 
-def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return RGBA colours (count, 4), one for each mode, from dark to light; they also differ when printed in grey."""
-    return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
+def ink(ax: Axes) -> Any:
+    """Return the colour of the text of axes: black, or white if the user has chosen a dark background."""
+    return ax.xaxis.label.get_color()
+
+
+def mode_colors(count: int, ax: Axes | None = None) -> npt.NDArray[np.float64]:
+    """Return RGBA colours (count, 4), one for each mode, from dark to light; they also differ when printed in grey.
+
+    If ``ax`` has a dark background, the colours start with a lighter one.
+    """
+    dark = ax is not None and sum(to_rgb(ax.get_facecolor())) < 1.5
+    return plt.get_cmap("viridis")(np.linspace(*((0.35, 1.0) if dark else (0.0, 0.85)), max(count, 1)))
 
 
 def outline(ax: Axes, width: float) -> list[AbstractPathEffect]:
@@ -215,14 +223,14 @@ def add_mode_legend(ax: Axes, modes: int) -> None:
 def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
     """Return arguments of ``legend``: one entry for each labelled artist, and a key of the colours of the modes.
 
-    An entry stands for all modes: its colour is grey if the artist has the colour of the first mode. counts: numbers of
-    modes of the trajectories that are drawn.
+    An entry stands for all modes: it has the colour of the text if the artist has the colour of the first mode. counts:
+    numbers of modes of the trajectories that are drawn.
     """
     named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))  # equal labels once
-    handles: list[Any] = [_in_grey(handle) for handle in named.values()]
+    handles: list[Any] = [_in_ink(handle, ax) for handle in named.values()]
     labels = list(named)
     if max(counts) > 1:
-        colors = mode_colors(min(max(counts), SWATCHES))
+        colors = mode_colors(min(max(counts), SWATCHES), ax)
         handles.append(tuple(Patch(color=color, linewidth=0) for color in colors))
         labels.append(f"modes 1 to {max(counts)}" if len(counts) == 1 else "modes, first to last")
     key = {tuple: HandlerTuple(ndivide=None, pad=0)}
@@ -234,18 +242,18 @@ def has_mode_legend(ax: Axes) -> bool:
     return ax in _mode_counts
 
 
-def _in_grey(handle: Any) -> Any:
-    """Return a line or patch for the legend, like ``handle``, but grey if ``handle`` has the colour of mode 1."""
-    first = mode_colors(1)[0, :3]
+def _in_ink(handle: Any, ax: Axes) -> Any:
+    """Return a line or patch for the legend, like ``handle``, but in black if ``handle`` has the colour of mode 1."""
+    first = mode_colors(1, ax)[0, :3]
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, Line2D):
         proxy = Line2D([], [])
         proxy.update_from(handle)
         if np.allclose(to_rgba(handle.get_color())[:3], first):
-            proxy.set_color(INK)
+            proxy.set_color(ink(ax))
         proxy.set_markersize(max(4.0, handle.get_markersize()))
         return proxy
     faces = handle.get_facecolor()
     if len(faces) and np.ndim(faces) == 2 and np.allclose(faces[0][:3], first):
-        return Patch(facecolor=INK, alpha=faces[0][3], linewidth=0)
+        return Patch(facecolor=ink(ax), alpha=faces[0][3], linewidth=0)
     return handle

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cbook import normalize_kwargs
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from dynamics import errors
@@ -21,6 +22,7 @@ from dynamics.presentation.plotting import (
     add_mode_legend,
     axes_of,
     has_mode_legend,
+    ink,
     mode_colors,
     outline,
     set_logarithmic,
@@ -140,7 +142,7 @@ def draw_modes(
             _draw_lines(ax, along, member, look)
             look = look | {"label": None}
         return
-    quantiles, colors = quantiles_of(values, QUANTILES), mode_colors(values.shape[-1])
+    quantiles, colors = quantiles_of(values, QUANTILES), mode_colors(values.shape[-1], ax)
     _draw_lines(ax, along, quantiles[len(QUANTILES) // 2], look)
     for name, (low, high, alpha) in BANDS.items():
         for mode, color in enumerate(colors):
@@ -158,7 +160,7 @@ def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float6
     label = look.get("label")
     if look.get("linestyle") != "none" and "path_effects" not in look:
         look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
-    for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
+    for column, color in zip(values.T, mode_colors(values.shape[-1], ax), strict=True):
         ax.plot(along, column, **({"color": color} | look | {"label": label}))
         label = None
 
@@ -188,7 +190,7 @@ def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) ->
 def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
     """Draw a band of two predicted standard deviations around each mode."""
     label: str | None = DEVIATIONS
-    colors = mode_colors(trajectory.s.shape[-1])
+    colors = mode_colors(trajectory.s.shape[-1], ax)
     for s, deviation, color in zip(trajectory.s.T, trajectory.deviation.T, colors, strict=True):
         low = np.maximum(s - 2 * deviation, 1e-3 * s)  # positive, because the axis is logarithmic
         ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0, label=label)
@@ -200,5 +202,6 @@ def mark_unreliable(ax: Axes, along: npt.NDArray[Any], reliable: npt.NDArray[np.
     """Hatch the part of the horizontal axis from the first value at which a prediction is unreliable."""
     if reliable is None or reliable.all():
         return
-    style: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.82", "hatch": "/", "linewidth": 0.5, "zorder": 0}
+    edge = to_rgba(ink(ax), 0.2)
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": edge, "hatch": "/", "linewidth": 0.5, "zorder": 0}
     ax.axvspan(along[np.argmin(reliable)], along[-1], label="prediction unreliable", **style)

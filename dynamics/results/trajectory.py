@@ -251,6 +251,11 @@ class Trajectory(Result):
             If the quantity is unknown, or if the trajectory is a flow but ``figure`` shows steps.
         MissingExtraError
             If Plotly is not installed.
+
+        Notes
+        -----
+        A page that nbconvert writes from a notebook contains the figure if the notebook has set
+        ``plotly.io.renderers.default = "plotly_mimetype+notebook"``.
         """
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
         errors.require_extra("interactive", "plotly")

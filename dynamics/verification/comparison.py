@@ -223,8 +223,7 @@ class Comparison(Result):
         for number, (theory, network, sampling) in enumerate(np.transpose(columns).tolist(), 1):
             scale = theory or 1.0
             known = "" if np.isnan(sampling) else f" +- {sampling / scale:.2e}"
-            values = (
-                f"{first} {theory:<9.5g} {second} {network:<9.5g} deviation {(network - theory) / scale:+.2e}{known}"
-            )
-            rows.append((f"mode {number} at the end", values))
+            values = f"{first} {f'{theory:.5g},':<11}{second} {f'{network:.5g},':<11}"
+            deviation = f"deviation {(network - theory) / scale:+.2e}{known}"
+            rows.append((f"mode {number} at the end", values + deviation))
         return rows

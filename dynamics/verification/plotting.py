@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from dynamics import errors
 from dynamics.presentation.plotting import (
     EIGENVALUES,
-    INK,
     NETWORK,
     POINTS,
     STEP,
@@ -16,6 +15,7 @@ from dynamics.presentation.plotting import (
     TIME,
     add_mode_legend,
     axes_of,
+    ink,
     mode_colors,
     new_axes,
     outline,
@@ -56,7 +56,7 @@ def _draw_curves(ax: Axes, comparison: Any) -> None:
     names: tuple[str | None, str | None] = comparison.names[0], f"{comparison.names[1]}{bars}"
     look = THEORY | {"path_effects": outline(ax, THEORY["linewidth"])}
     points: dict[str, Any] = NETWORK | {"markevery": every}
-    for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1])):
+    for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1], ax)):
         ax.plot(along, comparison.theory_modes[:, mode], color=color, label=names[0], **look)
         error = LIMIT * comparison.sampling_error[:, mode] if comparison.has_network else None
         bar = {"errorevery": every, "elinewidth": 1.5, "color": color, "label": names[1]}
@@ -70,11 +70,11 @@ def _draw_deviation(ax: Axes, comparison: Any) -> Axes:
     """Draw the deviation of each mode in units of the sampling error, or relative to the first of two theories."""
     name, along = comparison.along
     values = comparison.z if comparison.has_network else _relative(comparison)
-    for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
+    for column, color in zip(values.T, mode_colors(values.shape[-1], ax), strict=True):
         ax.plot(along, np.where(np.isfinite(column), column, np.nan), color=color, linewidth=THEORY["linewidth"])
-    ax.axhline(0.0, color=INK, linewidth=0.5, zorder=1)
+    ax.axhline(0.0, color=ink(ax), linewidth=0.5, zorder=1)
     if comparison.has_network:
-        ax.axhspan(-LIMIT, LIMIT, color="0.88", linewidth=0, zorder=0, label=f"± {LIMIT} sampling errors")
+        ax.axhspan(-LIMIT, LIMIT, color=ink(ax), alpha=0.12, linewidth=0, zorder=0, label=f"± {LIMIT} sampling errors")
         mark_unreliable(ax, along, comparison.reliable)
         ax.set_ylabel("deviation /\nsampling error")
     else:

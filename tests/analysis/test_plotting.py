@@ -16,8 +16,8 @@ def test_equilibria_have_a_row_each_and_a_marker_per_eigenvalue():
     rows = [line for line in ax.lines if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in rows] == [sorted(set(e.s)) for e in points]
     assert [label.get_text() for label in ax.get_yticklabels()] == [f"{e.surviving} surviving" for e in points]
-    filled = [line.get_markerfacecolor() == "black" for line in rows]
-    assert filled == [e.verdict == "stable" for e in points]
+    faces = [line.get_markerfacecolor() for line in rows]
+    assert faces == [{"stable": (0, 0, 0), "unstable": (1, 1, 1)}[e.verdict] for e in points]
     (boundary,) = (line for line in ax.lines if line.get_linestyle() == "--")
     assert boundary.get_xdata()[0] == points.boundary
     assert points.plot(ax) is ax
@@ -40,6 +40,16 @@ def test_equilibria_have_a_row_each_and_a_marker_per_eigenvalue():
 def test_axes_of_another_library_are_refused(result):
     with pytest.raises(dyn.ArgumentError, match="Argument `ax` must be matplotlib Axes, or None"):
         result.plot(ax=0)
+
+
+def test_analyses_are_visible_on_a_dark_background():
+    with plt.style.context("dark_background"):
+        points = dyn.equilibria(dyn.Model("euclidean", weight_decay=0.05), [0.1, 0.2]).plot()
+        branches = dyn.bifurcation(dyn.Model("euclidean"), "weight_decay", (0.0, 0.2), points=5).plot()
+    assert {line.get_color() for line in branches.lines if line.get_marker() == "None"} == {"white"}
+    markers = [line for line in points.lines if line.get_marker() == "o"]
+    assert {line.get_markeredgecolor() for line in markers} == {"white"}
+    assert {line.get_markerfacecolor() for line in markers} == {(0, 0, 0), (1, 1, 1)}
 
 
 def test_a_plot_without_equilibria_is_empty():

@@ -113,7 +113,8 @@ def test_an_interrupted_run_is_kept(command, tmp_path):
         running.send_signal(signal.SIGINT)
         out, errors = running.communicate(timeout=60)
     assert running.returncode == Exit.INTERRUPTED, errors
-    assert b"status interrupted" in out and f"written: {path}".encode() in errors and b"Ended early" in errors
+    assert re.search(rb"status +interrupted", out), out
+    assert f"written: {path}".encode() in errors and b"Ended early" in errors
     assert path.exists()
 
 
@@ -130,6 +131,22 @@ def test_a_sweep_that_is_interrupted_states_how_it_continues(monkeypatch):
     done = call("sweep", "-")
     assert done.exit_code == Exit.INTERRUPTED
     assert done.stderr == "Ended early: interrupted after 1 of 2 blocks; the same call resumes the sweep\n"
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"),
+    [(OSError(28, "No space left on device"), Exit.INPUT_OUTPUT), (MemoryError("too large"), Exit.INCOMPLETE)],
+    ids=["disk", "block"],
+)
+def test_a_sweep_that_fails(cause, status, monkeypatch):
+    from dynamics.sweeps import toml_file
+
+    def fail(*_):
+        raise dyn.SweepError(f"Block 1 of 2 failed: {cause}") from cause
+
+    monkeypatch.setattr(toml_file, "run", fail)
+    done = call("sweep", "-")
+    assert done.exit_code == status and done.stderr.startswith("Error: Block 1 of 2 failed: ")
 
 
 def test_an_interrupted_analysis_keeps_nothing(monkeypatch):

@@ -94,10 +94,11 @@ def test_a_trajectory_is_written_to_standard_output_in_each_format(form):
         np.testing.assert_array_equal(np.load(io.BytesIO(content))["s"], solution().s)
 
 
-def test_the_format_may_differ_from_the_suffix(tmp_path):
+@pytest.mark.parametrize("form", [form for form in TRAJECTORY if form != "text"])
+def test_the_format_may_differ_from_the_suffix(form, tmp_path):
     path = tmp_path / "run.dat"
-    assert call(*SOLVE, "--out", path, "--format", "csv").exit_code == 0
-    assert path.read_bytes().startswith(MAGIC["csv"])
+    assert call(*SOLVE, "--out", path, "--format", form).exit_code == 0
+    assert path.read_bytes().startswith(MAGIC[form]) and list(tmp_path.iterdir()) == [path]
 
 
 def test_text_and_json_are_written_to_files(tmp_path):
@@ -149,13 +150,13 @@ def test_binary_data_are_not_printed_on_a_terminal(monkeypatch):
 
 def test_saved_trajectories_are_drawn_in_one_picture(tmp_path, monkeypatch):
     """A flow is drawn first, because it cannot be drawn against steps."""
-    drawn = []
-    plot = dyn.Trajectory.plot
-    monkeypatch.setattr(
-        dyn.Trajectory,
-        "plot",
-        lambda self, ax, quantity: drawn.append((self.kind, quantity)) or plot(self, ax, quantity),
-    )
+    drawn, plot = [], dyn.Trajectory.plot
+
+    def recorded(self, ax, quantity, **style):
+        drawn.append((self.kind, quantity))
+        return plot(self, ax, quantity, **style)
+
+    monkeypatch.setattr(dyn.Trajectory, "plot", recorded)
     weights = ["--modes", "2", "--inputs", "3"]
     paths = [saved(tmp_path, *TRAIN), saved(tmp_path, "solve", *weights, "--end-time", "0.6", "--points", "3")]
     done = call("plot", *paths, "--quantity", "predictor", "--out", tmp_path / "both.png")
@@ -170,6 +171,32 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     wrong = call("plot", path, "--quantity", "speed", "--out", tmp_path / "a.png")
     assert wrong.exit_code == 2 and "Argument `quantity` must be one of 's'" in wrong.stderr
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
+
+
+def test_an_animation_is_written(tmp_path):
+    path = saved(tmp_path, *SOLVE)
+    assert call("plot", path, "--out", tmp_path / "growth.gif").exit_code == 0
+    assert (tmp_path / "growth.gif").read_bytes().startswith(b"GIF8")
+
+
+def test_a_sweep_is_drawn_from_its_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """
+store = "a.zarr"
+model = { loss = "euclidean" }
+run = { s0 = [0.1, 0.5], times = [0.0, 1.0, 5.0] }
+grid = { weight_decay = [0.0, 0.1], sigma1 = [0.0, 0.5] }
+"""
+    assert call("sweep", "-", input=text).exit_code == 0
+    axes = ["--x", "sigma1", "--y", "weight_decay"]
+    done = call("plot-sweep", "a.zarr", *axes, "--out", "a.png")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "a.png").read_bytes().startswith(MAGIC["png"])
+    unknown = call("plot-sweep", "a.zarr", "--x", "alpha", "--out", "b.png")
+    assert unknown.exit_code == 2 and "alpha" in unknown.stderr
+    (tmp_path / "empty").mkdir()
+    wrong = call("plot-sweep", "empty", "--out", "b.png")
+    assert wrong.exit_code == 2 and "STORE must be a folder that `sweep` has written" in wrong.stderr
 
 
 # --- warnings -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from dynamics.cli import commands as cli
 FUNCTIONS = {
     "load": "reads a file; `plot` and `compare` do it",
     "prepare": "returns a function for repeated use",
+    "concatenate": "joins runs, the second of which starts in Python from the end of the first",
     "cifar10": "images are given to deep networks in Python",
     "digits": "images are given to deep networks in Python",
     "gaussian_images": "images are given to deep networks in Python",
@@ -27,6 +28,7 @@ OTHER_NAMES = {  # parameters of commands, where they have other names than the 
     ("train", "W0"): ("modes", "inputs", "init_std", "init_seed"),
     ("bifurcation", "parameter"): ("along",),
     ("sweep", "executor"): ("workers", "scheduler"),
+    ("plot_sweep", "dataset"): ("store",),
     ("design", "target"): ("target", "text", "time", "level", "spread", "threshold", "speed", "sharpness"),
     **{(name, "model"): ("loss", "learned", "weight_decay", "ema", "gain") for name in dyn.__all__},
 }

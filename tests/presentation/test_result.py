@@ -107,6 +107,15 @@ def test_cards_of_large_results_are_small(large):
     assert "<img" not in large["many modes"]._repr_html_()  # takes long to draw
 
 
+def test_a_comparison_with_unknown_sampling_error_is_printed_without_it(examples):
+    def unknown():
+        raise dyn.ArgumentError("too many modes")
+
+    comparison = replace(examples["Comparison"], estimate=unknown)
+    assert "unknown: too many modes" in str(comparison) and "+-" not in str(comparison)
+    assert "unknown: too many modes" in comparison._repr_html_()
+
+
 def test_a_card_without_a_picture_if_this_cannot_be_drawn(examples, monkeypatch):
     def broken(*_):
         raise RuntimeError

@@ -36,7 +36,7 @@ def test_curves_grow_from_left_to_right(tmp_path):
 
 
 def test_the_axes_stay_and_only_curves_move(tmp_path):
-    path = made("exact flow").animate(tmp_path / "flow.gif", frames=4)
+    path = made("exact flow").animate(tmp_path / "flow.gif", frames=4, frame_rate=2)
     first, *_, last = frames(path)
     assert first.shape == last.shape and (first != last).any()
     above = len(first) // 10  # title and legend; each frame of a GIF has its own palette

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 import dynamics as dyn
@@ -177,6 +178,14 @@ def test_a_plot_has_one_style_and_changes_no_settings():
     texts = [ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_legend().texts]
     assert {text.get_fontname() for text in texts} == {STYLE["font.family"]}
     assert dict(matplotlib.rcParams) == before
+
+
+def test_all_lines_are_visible_on_a_dark_background():
+    with plt.style.context("dark_background"):
+        ax = theory_and_network()[1].plot(theory_and_network()[0].plot())
+        entry = ax.get_legend().get_lines()[0]
+    luminance = [to_rgb(line.get_color()) @ np.array([0.2, 0.7, 0.1]) for line in [*ax.lines, entry]]
+    assert ax.get_facecolor()[:3] == (0, 0, 0) and min(luminance) > 0.3
 
 
 # --- ensembles ------------------------------------------------------------------------------------------------------

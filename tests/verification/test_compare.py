@@ -12,6 +12,7 @@ import dynamics as dyn
 from dynamics.solvers.problem import MOST_FLUCTUATING, MOST_WEIGHTS
 from dynamics.verification import compare
 from dynamics.verification.comparison import Comparison
+from dynamics.verification.theories import common_times
 from tests.marks import parametrize
 
 matplotlib.use("Agg")
@@ -272,7 +273,7 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert len(lines) < 25 and max(map(len, lines)) <= 120
     assert lines[0] == "Network against theory at 61 steps (0 ... 60)"
     assert result.source in lines[2]
-    row = r"mode (\S+) at the end +theory (\S+) +network (\S+) +deviation (\S+) \+- (\S+)"
+    row = r"mode (\S+) at the end +theory (\S+), +network (\S+), +deviation (\S+) \+- (\S+)"
     rows = np.array([re.fullmatch(row, line.strip()).groups() for line in lines[3:]], float)
     assert rows[:, 0].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
@@ -424,6 +425,19 @@ def test_two_theories_are_compared_at_all_common_times():
     np.testing.assert_allclose(report.relative, descent.s / flow.s[::2] - 1, atol=1e-15)  # rounding
     assert (report.sampling_error == 0).all() and not report.has_network
     assert report.names == ("flow", "descent map")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [
+        ([0, 1, 2, 3], [0.4, 1 + 1e-12, 2.05, 3, 4], ([1, 3], [1, 3])),
+        ([1], [0, 1, 2], ([0], [1])),
+        ([0, 1], [0.5], ([], [])),
+    ],
+)
+def test_times_that_are_only_near_are_not_common(first, second, common):
+    rows = common_times(np.array(first, float), np.array(second, float))
+    assert tuple(map(np.ndarray.tolist, rows)) == common
 
 
 def test_deviation_of_the_descent_map_from_the_flow_is_proportional_to_the_learning_rate():
