@@ -70,7 +70,8 @@ def _model_of(model: Model, members: Sequence[Index], modes: Index) -> Model:
         indices = [*of_members[: values.ndim - len(of_modes)], *of_modes]
         broadcast = [0 if isinstance(index, int) else ALL for index in indices]
         sizes = zip(values.shape, indices, broadcast, strict=True)
-        parameters[name] = _indexed(values, [index if size > 1 else once for size, index, once in sizes])
+        selected = _indexed(values, [index if size > 1 else once for size, index, once in sizes])
+        parameters[name] = selected if selected.size > 1 else selected.reshape(())
     changed = {name: values for name, values in parameters.items() if not same(values, model.parameter_values[name])}
     return model.replace(**changed) if changed else model
 

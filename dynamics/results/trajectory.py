@@ -86,7 +86,8 @@ class Trajectory(Result):
         Arguments of ``solve``, ``iterate`` or ``train``, such as tolerances or the learning rate.
     measures : dict
         Metrics of deep networks at each recorded step, such as the training loss. The keys are the names of the metrics
-        (``dynamics/networks/deep/metrics.py``).
+        (``dynamics/networks/deep/metrics.py``). A part of a trajectory has its modes and alignment here if they cannot
+        be computed from the part.
 
     Examples
     --------

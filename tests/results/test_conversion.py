@@ -34,6 +34,13 @@ def test_axes_of_an_ensemble_are_those_of_its_parameters():
     assert made("networks").to_xarray().seed.values.tolist() == [4, 2]
 
 
+def test_a_parameter_along_several_axes_is_a_coordinate_of_all():
+    alphas = np.array([[0.5, 1.0, 2.0], [0.6, 1.1, 2.1]])
+    dataset = dyn.solve(dyn.Model("euclidean", predictor=dyn.ClosedForm(alphas)), [0.1], [0.0, 1.0]).to_xarray()
+    assert dataset.s.dims == ("member1", "member2", "time", "mode") and dataset.alpha.dims == ("member1", "member2")
+    np.testing.assert_array_equal(dataset.alpha, alphas)
+
+
 def test_a_parameter_with_the_name_of_an_axis_gets_a_prefix():
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + mode * |z1|^2", mode=[0.1, 0.2])
     flow = dyn.solve(dyn.Model(loss), [0.1, 0.5, 0.9], [0.0, 1.0])
