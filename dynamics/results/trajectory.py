@@ -474,8 +474,8 @@ class Trajectory(Result):
 
     @property
     def is_quick_to_draw(self) -> bool:
-        """True if there are few enough modes and points for the card in a notebook."""
-        return 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
+        """True if there are lines to draw, and few enough modes and points for the card in a notebook."""
+        return len(self.t) > 1 and 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
 
 
 def _span(s: Array) -> str:

@@ -11,6 +11,7 @@ from derivations.report.derivation import report
 from derivations.report.equations import Dynamics, equations
 from dynamics.generated import catalogue
 from dynamics.model.shown_in_notebooks import LONGEST_LOSS
+from tests import random_losses
 from tests.marks import parametrize
 
 QUICK = [("euclidean", "target", False, True, False), ("cosine", "none", False, False, True)]
@@ -52,6 +53,18 @@ def test_the_equations_name_the_variables_that_move(name):
     assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
     assert latex.count("&=") == latex.count(r" \\ ") + 1
     assert latex in unescape(model._repr_html_())
+
+
+@parametrize("seed", range(60), quick=range(5))
+def test_random_losses_have_equations(seed):
+    text, values = random_losses.loss_of(seed)
+    try:
+        model = dyn.Model(dyn.Loss.parse(text, **values), **random_losses.options_of(seed))
+    except dyn.ArgumentError:
+        return  # the loss does not allow these options
+    latex = model._repr_latex_()
+    assert latex.count("{") == latex.count("}") and latex.count(r"\left") == latex.count(r"\right")
+    assert latex.count("&=") == latex.count(r" \\ ") + 1
 
 
 def test_the_card_of_a_model_lists_its_parameters():

@@ -71,6 +71,7 @@ def large(examples):
     return {
         "ensemble": replace(flow, **{name: np.ones((300, 4, 60)) for name in ("s", "target", "predictor")}),
         "many modes": replace(flow, **{name: np.ones((4, 400)) for name in ("s", "target", "predictor")}),
+        "one time": replace(flow, t=flow.t[:1], step=flow.step[:1], s=flow.s[:1]),
         "no time": replace(flow, t=flow.t[:0], step=flow.step[:0], s=flow.s[:0]),
         "long loss": replace(flow, model=dyn.Model(LONG_LOSS)),
         "comparison": replace(comparison, estimate=lambda: ones, **dict.fromkeys(widened, ones)),
@@ -105,6 +106,7 @@ def test_cards_of_large_results_are_small(large):
     for name, result in large.items():
         assert len(result._repr_html_()) < 200_000, name
     assert "<img" not in large["many modes"]._repr_html_()  # takes long to draw
+    assert "<img" not in large["one time"]._repr_html_()  # has no line to draw
 
 
 def test_a_comparison_with_unknown_sampling_error_is_printed_without_it(examples):
