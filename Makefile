@@ -93,12 +93,12 @@ $(BENCH_STAMP): $(STAMP)
 # -------------------------------------------------------------------------------------------------- figures
 
 # Every module of figures/ is a figure, but these. For one figure alone: make build/figures/NAME.png
-NOT_FIGURES := __init__ __main__ style gallery captions statistics agreement deep_networks
+NOT_FIGURES := __init__ __main__ style gallery captions statistics agreement deep_networks panels
 FIRST := fig2_eigenvalues  # the picture of the README, drawn before the others
 FIGURES := $(filter-out $(NOT_FIGURES),$(sort $(basename $(notdir $(wildcard figures/*.py)))))
 FIGURES := $(FIRST) $(filter-out $(FIRST),$(FIGURES))
 SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/agreement.py \
-	figures/deep_networks.py) \
+	figures/deep_networks.py figures/panels.py) \
 	$(sort $(shell find dynamics -name '*.py' 2>/dev/null))
 
 # Compiling takes a third of the time of the figures; these options of XLA, which the pinned version knows, halve it.
