@@ -70,8 +70,8 @@ def _row(closure: str, pools: list[Executor], folder: Path) -> Row:
         f"{by_hand[0].seconds / single.seconds:.2g} times as fast as SciPy on one core, "
         f"{by_hand[1].seconds / double.seconds:.2g} times on two",
         overhead <= OVERHEAD and speedup >= SPEEDUP,
-        limit="A worker sends each block through a pipe to the process that compresses and writes it. On a machine with "
-        "2 cores this process shares a core with a worker.",
+        limit="A worker sends each block through a pipe to the process that compresses and writes it. On a machine "
+        "with 2 cores this process shares a core with a worker.",
     )
 
 
