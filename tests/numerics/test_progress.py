@@ -114,7 +114,10 @@ def cell(monkeypatch):
     return cell
 
 
-@pytest.mark.parametrize("ipython", [None, SimpleNamespace(), SimpleNamespace(get_ipython=lambda: None)], ids=str)
+SHELLS = {"no IPython": None, "no shell": SimpleNamespace(), "no kernel": SimpleNamespace(get_ipython=lambda: None)}
+
+
+@pytest.mark.parametrize("ipython", SHELLS.values(), ids=SHELLS)
 def test_a_shell_is_no_notebook(monkeypatch, ipython):
     """IPython is not imported, or imported by a script, or runs in a terminal."""
     monkeypatch.setitem(sys.modules, "IPython", ipython)
