@@ -73,7 +73,9 @@ def test_model_takes_the_new_name(quartic):
     )  # rounding
     with pytest.raises(dyn.ArgumentError, match="because this loss has no isotropic version"):
         dyn.Model("quartic", isotropic=True)
-    with pytest.raises(dyn.ArgumentError, match=r"'euclidean', 'cosine'.*, 'quartic', but is 'quartik'"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"'euclidean', 'cosine'.*, 'quartic', or .*but is 'quartik'. Did you mean 'quartic'"
+    ):
         dyn.Model("quartik")
 
 

@@ -198,7 +198,7 @@ def test_a_size_without_limit_is_refused_with_the_number(case, usual_memory, tmp
 def test_a_size_without_limit_is_refused_by_the_command_line(case, usual_memory, tmp_path):
     request, message = HUGE_COMMANDS[case]
     done = request(tmp_path)
-    assert done.exit_code == 1 and message in done.output and not (tmp_path / "a.zarr").exists()
+    assert done.exit_code == 2 and message in done.output and not (tmp_path / "a.zarr").exists()
 
 
 def test_a_range_is_refused_before_it_is_made(usual_memory, monkeypatch):
