@@ -41,7 +41,7 @@ def test_a_network_of_another_loss_is_found(monkeypatch):
     report = check(EUCLIDEAN)
     assert failed(report) == ["network"] and not report.passed
     assert "network NO" in " ".join(str(report).split()) and "1 of 6 levels disagree" in " ".join(str(report).split())
-    assert repr(report).endswith(": failed>")
+    assert repr(report).startswith("<Check: failed, ")
 
 
 def test_a_network_that_diverges_is_reported(monkeypatch):
