@@ -126,11 +126,6 @@ class Equilibrium(Result):
 
     @property
     def headline(self) -> str:
-        """The essence of the result on one line."""
-        return str(self)
-
-    @property
-    def title(self) -> str:
         """The surviving and collapsed modes, and their stability."""
         return str(self)
 

@@ -46,11 +46,6 @@ class Invariant(Result):
 
     @property
     def headline(self) -> str:
-        """The essence of the result on one line."""
-        return str(self)
-
-    @property
-    def title(self) -> str:
         """The conserved quantity, and its decay."""
         return str(self)
 

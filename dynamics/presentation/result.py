@@ -14,8 +14,8 @@ class Result(Value):
     """Base of results: frozen dataclasses that are shown in the same way everywhere.
 
     ``repr`` is one line, ``str`` at most one screen, and ``to_dict`` returns plain values for JSON. In a notebook, a
-    result is a card with the same contents as ``str`` and a small picture. A subclass defines ``headline``, ``title``
-    and ``facts``, may define ``plot``, and is declared with ``eq=False, repr=False``.
+    result is a card with the same contents as ``str`` and a small picture. A subclass defines ``headline``
+    and ``facts``, may define ``title`` and ``plot``, and is declared with ``eq=False, repr=False``.
     """
 
     @property
@@ -24,9 +24,9 @@ class Result(Value):
         """The essence of the result on one line, such as "3 fixed points, 1 stable"."""
 
     @property
-    @abstractmethod
     def title(self) -> str:
         """The kind of the result and what it belongs to, such as "Equilibria of Model(loss='cosine')"."""
+        return self.headline
 
     @abstractmethod
     def facts(self) -> list[Fact]:
