@@ -37,7 +37,6 @@ from dynamics.vector_field.state import Observables, State
 FloatArray = npt.NDArray[np.float64]
 
 DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each state
-FEWER = 4  # factor by which there are fewer samples for the noise of a step if N^2 <= B
 DIFFERENCE = 1e-4  # relative size of a central difference
 LARGEST = 0.5  # largest relative size of a drawn fluctuation, times the number of modes
 VISIBLE = 0.1  # relative size to which smaller draws are enlarged; else noise hides the curvature of the map
@@ -148,11 +147,9 @@ class EigenmodeExpansion(Expansion):
         largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
         share = float(min(max(1.0, VISIBLE / largest), LARGEST / self.modes / largest))
         states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
-        # The noise moves the mean by about N/sqrt(B) standard deviations; so does the sampling error, which is smaller.
-        samples = NOISE_SAMPLES // (FEWER if self.inputs**2 <= self.batch_size else 1)
         chunk = samples_at_once(self.modes**2)
         columns = self.modes if self.mean.cross is None else 2 * self.modes
-        views = self._views(DRAWS, SAMPLES, columns), self._views(samples // chunk, chunk, columns)
+        views = self._views(DRAWS, SAMPLES, columns), self._views(NOISE_SAMPLES // chunk, chunk, columns)
         parameters = self.field.parameters.map(lambda a: float(a[0]))
         batch = Batch(float(self.batch_size), float(self.inputs))
         with jax_settings(x64=True):
