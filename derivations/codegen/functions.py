@@ -10,8 +10,13 @@ import sympy as sp
 from derivations.codegen.layout import INDENT, broken
 from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
 from derivations.printers.sum_names import names_of_sums
+from derivations.symbols import notation as n
 
 Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol (or a tuple of symbols), and its value as expression or code
+
+# Code takes the variances of the noise in place of the standard deviations: for views with other second moments,
+# their counterpart may be negative (see ``dynamics.model.views``).
+EXCESS = {n.sigma1: sp.sqrt(sp.Symbol("excess1", positive=True)), n.sigma2: sp.sqrt(sp.Symbol("excess2", positive=True))}
 
 
 def function(
@@ -30,6 +35,8 @@ def function(
     variable for each sum over modes, and the return statement. names: code to print in place of certain expressions.
     dialect: names of the array library's functions; in the code, ``xp`` is the array namespace of the first argument.
     """
+    results = [result.subs(EXCESS) for result in results]
+    definitions = [(left, right if isinstance(right, str) else right.subs(EXCESS)) for left, right in definitions]
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
     body = list(lines)

@@ -9,7 +9,7 @@ from derivations.theory import moments
 
 STATISTICS = list(moments.VIEW_STATISTICS.items())
 SPECTRUM = ["s", "lam", "ratio"]
-VIEWS = ["sigma1", "sigma2"]
+VIEWS = ["excess1", "excess2"]  # variances of the noise on views 1 and 2
 
 
 @dataclass(frozen=True)

@@ -48,24 +48,24 @@ def force_on_view2(z1, z2, lam, ratio):
     return (z1 - z2 * z1_dot_z2 / norm_z2_squared) / (xp.sqrt(norm_z1_squared) * xp.sqrt(norm_z2_squared))
 
 
-def mean_squares(s, lam, ratio, sigma1, sigma2):
+def mean_squares(s, lam, ratio, excess1, excess2):
     """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return n1 * s, n2 * s
 
 
-def rates_mean_field(s, lam, ratio, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
     return 0
 
 
-def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
+def rates_integrand(x, y, s, lam, ratio, excess1, excess2):
     """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
+    n1 = excess1 + 1
+    n2 = excess2 + 1
+    D = excess1 * excess2 + excess1 + excess2
     Delta = 4 * D * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
     inverse_Delta = 1 / Delta
     S11 = (2 * D * s * y**2 + n1) * inverse_Delta

@@ -50,37 +50,37 @@ def force_on_view2(z1, z2, lam, ratio):
     return (lam * z1 - z2 * p1_dot_z2 / norm_z2_squared) / (2 * xp.sqrt(norm_p1_squared) * xp.sqrt(norm_z2_squared))
 
 
-def mean_squares_1(s, lam, ratio, sigma1, sigma2):
+def mean_squares_1(s, lam, ratio, excess1, excess2):
     """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return n1 * s, n2 * lam**2 * s
 
 
-def mean_squares_2(s, lam, ratio, sigma1, sigma2):
+def mean_squares_2(s, lam, ratio, excess1, excess2):
     """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return n1 * lam**2 * s, n2 * s
 
 
-def rates_mean_field(s, lam, ratio, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
     xp = s.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     sum_s = xp.sum(s, axis=-1, keepdims=True)
     sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
     sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     return (lam - sum_lam_s / sum_s) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s))
 
 
-def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
+def rates_integrand_1(x, y, s, lam, ratio, excess1, excess2):
     """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
+    n1 = excess1 + 1
+    n2 = excess2 + 1
+    D = excess1 * excess2 + excess1 + excess2
     Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     inverse_Delta = 1 / Delta
     S11 = (2 * D * lam**2 * s * y**2 + n1) * inverse_Delta
@@ -90,12 +90,12 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     return 2 / xp.pi * Z * (-2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + lam * S12)
 
 
-def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
+def rates_integrand_2(x, y, s, lam, ratio, excess1, excess2):
     """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
+    n1 = excess1 + 1
+    n2 = excess2 + 1
+    D = excess1 * excess2 + excess1 + excess2
     Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     inverse_Delta = 1 / Delta
     S12 = inverse_Delta

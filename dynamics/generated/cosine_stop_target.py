@@ -52,18 +52,18 @@ def force_on_predictor(z1, z2, lam, ratio):
     ) * z1 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared))
 
 
-def mean_squares(s, lam, ratio, sigma1, sigma2):
+def mean_squares(s, lam, ratio, excess1, excess2):
     """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return n1 * lam**2 * s, n2 * ratio**2 * s
 
 
-def rates_mean_field(s, lam, ratio, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
     xp = s.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
     sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
@@ -72,11 +72,11 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     )
 
 
-def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
+def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
     """Return the force f_m on the predictor's eigenvalue in mean field: every norm and sum is replaced by its mean."""
     xp = s.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
     sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
@@ -85,12 +85,12 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
     )
 
 
-def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
+def _tilted(x, y, s, lam, ratio, excess1, excess2):
     """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
     xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
+    n1 = excess1 + 1
+    n2 = excess2 + 1
+    D = excess1 * excess2 + excess1 + excess2
     Delta = (
         4 * D * lam**2 * ratio**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
     )
@@ -101,20 +101,20 @@ def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
     return S11, S12, Z
 
 
-def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
+def rates_integrand(x, y, s, lam, ratio, excess1, excess2):
     """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
+    S11, S12, Z = _tilted(x, y, s, lam, ratio, excess1, excess2)
     sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-2, keepdims=True)
     return 4 * lam / xp.pi * Z * (
         -2 * lam * x**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S11 + ratio * S12
     )
 
 
-def predictor_force_integrand(x, y, s, lam, ratio, sigma1, sigma2):
+def predictor_force_integrand(x, y, s, lam, ratio, excess1, excess2):
     """Return an integrand of the force f_m on the predictor's eigenvalue; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
+    S11, S12, Z = _tilted(x, y, s, lam, ratio, excess1, excess2)
     sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-2, keepdims=True)
     return 4 * s / xp.pi * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S11 + ratio * S12)
 

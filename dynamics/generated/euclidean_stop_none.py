@@ -28,16 +28,16 @@ def force_on_predictor(z1, z2, lam, ratio):
     return (-lam * z1 + z2) * z1
 
 
-def rates(s, lam, ratio, sigma1, sigma2):
+def rates(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return -n1 * lam**2 - n2 + 2 * lam
 
 
-def predictor_force(s, lam, ratio, sigma1, sigma2):
+def predictor_force(s, lam, ratio, excess1, excess2):
     """Return the force f_m on the predictor's eigenvalue, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
+    n1 = excess1 + 1
     return (-n1 * lam + 1) * s
 
 
@@ -51,20 +51,20 @@ def drive_on_view2(W_P, z1, t2):
     return -t2 + W_P @ z1
 
 
-def fixed_points(sigma1, sigma2, rho):
+def fixed_points(excess1, excess2, rho):
     """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
-    xp = sigma1.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    xp = excess1.__array_namespace__()
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (
-        (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1) / n1,
-        (n2 + rho) / (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1),
+        (xp.sqrt(-excess1 * excess2 - excess1 * rho - excess1 - excess2 - rho) + 1) / n1,
+        (n2 + rho) / (xp.sqrt(-excess1 * excess2 - excess1 * rho - excess1 - excess2 - rho) + 1),
     )
 
 
-def fold(sigma1, sigma2):
+def fold(excess1, excess2):
     """Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet."""
-    return -(sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2) / (sigma1**2 + 1), 1 / (sigma1**2 + 1)
+    return -(excess1 * excess2 + excess1 + excess2) / (excess1 + 1), 1 / (excess1 + 1)
 
 
 DERIVED = DerivedLoss(

@@ -22,9 +22,9 @@ def force_on_view2(z1, z2, lam, ratio):
     return z1 - z2
 
 
-def rates(s, lam, ratio, sigma1, sigma2):
+def rates(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode, exact by Gaussian moments."""
-    return (-sigma1**2 - sigma2**2) + 0 * s
+    return -excess1 - excess2
 
 
 def drive_on_view1(W_P, z1, t2):
@@ -37,16 +37,16 @@ def drive_on_view2(W_P, z1, t2):
     return -t2 + z1
 
 
-def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
     """Return log(s(t)/s(0)) of the exponential solution; lam0, log_lam0: lambda(0) and its logarithm."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return 2 * t * (-n1 - n2 - rho + 2)
 
 
-def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+def time_to_reach(log_lam0, log_lam1, alpha, excess1, excess2, rho):
     """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
-    return (-log_lam0 + log_lam1) / (2 * alpha * (-rho - sigma1**2 - sigma2**2))
+    return (-log_lam0 + log_lam1) / (2 * alpha * (-excess1 - excess2 - rho))
 
 
 DERIVED = DerivedLoss(

@@ -30,17 +30,17 @@ def force_on_predictor(z1, z2, lam, ratio):
     return -lam * z1**2 / 2 - lam * z2**2 / 2 + z1 * z2
 
 
-def rates(s, lam, ratio, sigma1, sigma2):
+def rates(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return -(n1 * lam**2 + n1 + n2 * lam**2 + n2 - 4 * lam) / 2
 
 
-def predictor_force(s, lam, ratio, sigma1, sigma2):
+def predictor_force(s, lam, ratio, excess1, excess2):
     """Return the force f_m on the predictor's eigenvalue, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + 1) * s
 
 
@@ -54,22 +54,22 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
     return -(1 / 2) * t2 - (1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1) + (1 / 2) * (W_P @ z1)
 
 
-def fixed_points(sigma1, sigma2, rho):
+def fixed_points(excess1, excess2, rho):
     """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
-    xp = sigma1.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    xp = excess1.__array_namespace__()
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (
         (
             xp.sqrt(
-                -2 * rho * sigma1**2
-                - 2 * rho * sigma2**2
+                -excess1**2
+                - 2 * excess1 * excess2
+                - 2 * excess1 * rho
+                - 4 * excess1
+                - excess2**2
+                - 2 * excess2 * rho
+                - 4 * excess2
                 - 4 * rho
-                - sigma1**4
-                - 2 * sigma1**2 * sigma2**2
-                - 4 * sigma1**2
-                - sigma2**4
-                - 4 * sigma2**2
             )
             + 2
         ) / (n1 + n2),
@@ -77,14 +77,14 @@ def fixed_points(sigma1, sigma2, rho):
             2
             * (
                 xp.sqrt(
-                    -2 * rho * sigma1**2
-                    - 2 * rho * sigma2**2
+                    -excess1**2
+                    - 2 * excess1 * excess2
+                    - 2 * excess1 * rho
+                    - 4 * excess1
+                    - excess2**2
+                    - 2 * excess2 * rho
+                    - 4 * excess2
                     - 4 * rho
-                    - sigma1**4
-                    - 2 * sigma1**2 * sigma2**2
-                    - 4 * sigma1**2
-                    - sigma2**4
-                    - 4 * sigma2**2
                 ) / 2
                 + 1
             )
@@ -92,12 +92,9 @@ def fixed_points(sigma1, sigma2, rho):
     )
 
 
-def fold(sigma1, sigma2):
+def fold(excess1, excess2):
     """Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet."""
-    return (
-        -(sigma1**2 + sigma2**2) * (sigma1**2 + sigma2**2 + 4) / (2 * (sigma1**2 + sigma2**2 + 2)),
-        2 / (sigma1**2 + sigma2**2 + 2),
-    )
+    return -(excess1 + excess2) * (excess1 + excess2 + 4) / (2 * (excess1 + excess2 + 2)), 2 / (excess1 + excess2 + 2)
 
 
 DERIVED = DerivedLoss(

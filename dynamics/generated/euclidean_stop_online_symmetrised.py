@@ -26,10 +26,10 @@ def force_on_view2(z1, z2, lam, ratio):
     return (lam * z1 - z2) / 2
 
 
-def rates(s, lam, ratio, sigma1, sigma2):
+def rates(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return -n1 / 2 - n2 / 2 + lam
 
 
@@ -43,20 +43,20 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
     return -(1 / 2) * t2 + (1 / 2) * (W_P @ z1)
 
 
-def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
     """Return log(s(t)/s(0)) of the logistic solution; lam0, log_lam0: lambda(0) and its logarithm."""
-    return -linear_growth(-log_lam0, -1, (2 * rho + sigma1**2 + sigma2**2 + 2) / 2, 2 * alpha * t) / alpha
+    return -linear_growth(-log_lam0, -1, excess1 / 2 + excess2 / 2 + rho + 1, 2 * alpha * t) / alpha
 
 
-def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+def time_to_reach(log_lam0, log_lam1, alpha, excess1, excess2, rho):
     """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
-    return linear_time(-log_lam0, -log_lam1, -1, (2 * rho + sigma1**2 + sigma2**2 + 2) / 2) / (2 * alpha)
+    return linear_time(-log_lam0, -log_lam1, -1, excess1 / 2 + excess2 / 2 + rho + 1) / (2 * alpha)
 
 
-def fixed_points(sigma1, sigma2, rho):
+def fixed_points(excess1, excess2, rho):
     """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (n1 + n2 + 2 * rho) / 2
 
 

@@ -31,17 +31,17 @@ def force_on_predictor(z1, z2, lam, ratio):
     return -lam * z1**2 / 2 - lam * z2**2 / 2 + ratio * z1 * z2
 
 
-def rates(s, lam, ratio, sigma1, sigma2):
+def rates(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + ratio) * lam
 
 
-def predictor_force(s, lam, ratio, sigma1, sigma2):
+def predictor_force(s, lam, ratio, excess1, excess2):
     """Return the force f_m on the predictor's eigenvalue, exact by Gaussian moments."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + ratio) * s
 
 
@@ -55,34 +55,34 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
     return -(1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1)
 
 
-def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
     """Return log(s(t)/s(0)) of the Lambert W solution; lam0, log_lam0: lambda(0) and its logarithm."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return lambert_growth(lam0, log_lam0, 2 / (n1 + n2), 4 * alpha * t / (n1 + n2)) / alpha
 
 
-def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+def time_to_reach(log_lam0, log_lam1, alpha, excess1, excess2, rho):
     """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (n1 + n2) * lambert_time(log_lam0, log_lam1, 2 / (n1 + n2)) / (4 * alpha)
 
 
-def fixed_points(sigma1, sigma2, rho):
+def fixed_points(excess1, excess2, rho):
     """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
-    xp = sigma1.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
+    xp = excess1.__array_namespace__()
+    n1 = excess1 + 1
+    n2 = excess2 + 1
     return (
-        (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho + 1) + 1) / (n1 + n2),
-        2 * rho / (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho + 1) + 1),
+        (xp.sqrt(-2 * excess1 * rho - 2 * excess2 * rho - 4 * rho + 1) + 1) / (n1 + n2),
+        2 * rho / (xp.sqrt(-2 * excess1 * rho - 2 * excess2 * rho - 4 * rho + 1) + 1),
     )
 
 
-def fold(sigma1, sigma2):
+def fold(excess1, excess2):
     """Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet."""
-    return 1 / (2 * (sigma1**2 + sigma2**2 + 2)), 1 / (sigma1**2 + sigma2**2 + 2)
+    return 1 / (2 * (excess1 + excess2 + 2)), 1 / (excess1 + excess2 + 2)
 
 
 DERIVED = DerivedLoss(
