@@ -11,6 +11,7 @@ from derivations.codegen.layout import INDENT, broken
 from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
 from derivations.printers.sum_names import names_of_sums
 from derivations.symbols import notation as n
+from derivations.theory import moments
 
 Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol (or a tuple of symbols), and its value as expression or code
 
@@ -35,8 +36,8 @@ def function(
     variable for each sum over modes, and the return statement. names: code to print in place of certain expressions.
     dialect: names of the array library's functions; in the code, ``xp`` is the array namespace of the first argument.
     """
-    results = [result.subs(EXCESS) for result in results]
-    definitions = [(left, right if isinstance(right, str) else right.subs(EXCESS)) for left, right in definitions]
+    results = [_in_code(result) for result in results]
+    definitions = [(left, right if isinstance(right, str) else _in_code(right)) for left, right in definitions]
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
     body = list(lines)
@@ -55,6 +56,11 @@ def function(
         body.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
     head = broken(f"def {name}({', '.join(arguments)}):")
     return "\n".join([head, f'{INDENT}"""{doc}"""', *(broken(spaced(line), INDENT) for line in body), ""])
+
+
+def _in_code(expression: sp.Basic) -> sp.Basic:
+    """Return an expression in terms of the arrays that code takes; an array has no index."""
+    return moments.without_index(expression).subs(EXCESS)
 
 
 def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:

@@ -38,6 +38,8 @@ zeta2 = sp.IndexedBase("zeta2", real=True)
 alpha, sigma1, sigma2, rho, eta, t = sp.symbols("alpha sigma1 sigma2 rho eta t", positive=True)
 epsilon, decay, rate_ratio = sp.symbols("epsilon decay rate_ratio", positive=True)
 n1, n2, D = sp.symbols("n1 n2 D", positive=True)
+n1_of, n2_of, D_of = (sp.IndexedBase(str(symbol), positive=True) for symbol in (n1, n2, D))  # of the mode in the index
+STATISTICS = {n1_of: n1, n2_of: n2, D_of: D}
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)
 inverse_Delta = sp.IndexedBase("inverse_Delta", positive=True)  # in code only, in which divisions are slow

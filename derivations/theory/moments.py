@@ -9,12 +9,24 @@ from sympy.utilities.iterables import multiset_partitions
 from derivations.symbols import notation as n
 from derivations.symbols.modes import total
 
-VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) in a mode, for white inputs of variance 1
+# Covariance of (zeta1, zeta2) in mode k. Its entries have an index, because the variances may differ between modes.
+VIEWS = sp.Matrix([[n.n1_of[n.k], 1], [1, n.n2_of[n.k]]])
 VIEW_STATISTICS = {  # n1, n2 and D in terms of the standard deviations of the noise
     n.n1: 1 + n.sigma1**2,
     n.n2: 1 + n.sigma2**2,
     n.D: n.sigma1**2 + n.sigma2**2 + n.sigma1**2 * n.sigma2**2,
 }
+
+
+def without_index(expression: sp.Basic, *modes: sp.Symbol) -> sp.Basic:
+    """Return an expression in which n1, n2 and D have no index where they belong to one of the given modes.
+
+    Without modes, the index is removed everywhere, also in sums over modes.
+    """
+    return expression.replace(
+        lambda e: isinstance(e, sp.Indexed) and e.base in n.STATISTICS and (not modes or e.indices[0] in modes),
+        lambda e: n.STATISTICS[e.base],
+    )
 
 
 @cache

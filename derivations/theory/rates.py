@@ -11,12 +11,14 @@ learned, with a_P times the learning rate of the encoder. Then its eigenvalues l
 dlambda_m/dt = a_P f_m - rho lambda_m with the force f_m = E[-dL/dlambda_m].
 """
 
+from typing import Any
+
 import sympy as sp
 
 from derivations.losses import gradients
 from derivations.symbols import notation as n
 from derivations.symbols.modes import Largest, expanded
-from derivations.theory import expectations
+from derivations.theory import expectations, moments
 
 CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_field}
 
@@ -59,7 +61,7 @@ def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectati
     loss: the loss of one sample in the eigenbasis of W_P. closure: "gaussian" for the exact expectation, or
     "mean_field". The integrals replace norms in a denominator (see the module ``expectations``).
     """
-    return CLOSURES[closure](drive(loss))
+    return _of_mode(CLOSURES[closure](drive(loss)))
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
@@ -67,7 +69,12 @@ def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple
 
     The loss is given in the eigenbasis of W_P. The force is zero if no gradient reaches the predictor.
     """
-    return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
+    return _of_mode(CLOSURES[closure](in_views(gradients.force_on_predictor(loss))))
+
+
+def _of_mode(expectation: Any) -> Any:
+    """Return a formula in which the statistics n1 and n2 of mode ``m`` have no index; integrals stay as they are."""
+    return moments.without_index(expectation, n.m) if isinstance(expectation, sp.Expr) else expectation
 
 
 # --- one step of each dynamical variable ----------------------------------------------------------------------------

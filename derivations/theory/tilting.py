@@ -126,7 +126,7 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
     if len(norms) == 2:
         first, second = (quadratic_form(norm) / 2 for norm in norms)
         cross = first[0, 0] * second[1, 1] + first[1, 1] * second[0, 0] - 2 * first[0, 1] * second[0, 1]
-        determinant += 4 * n.x**2 * n.y**2 * n.D * sp.factor(cross)
+        determinant += 4 * n.x**2 * n.y**2 * n.D_of[n.k] * sp.factor(cross)
     return determinant
 
 
@@ -145,4 +145,4 @@ def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
     the covariance matrix is D = n1 n2 - 1. If the views are similar, code that computes this difference would lose
     digits. Therefore D is a separate symbol (see ``moments.VIEW_STATISTICS``).
     """
-    return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))
+    return sp.expand(sp.expand(polynomial).subs(n.n1_of[n.k] * n.n2_of[n.k], 1 + n.D_of[n.k]))

@@ -197,7 +197,7 @@ def _fixed_point(model: Model) -> float:
     """Return the predictor eigenvalue at the fixed point without weight decay, which is the same under any gain."""
     from derivations.theory import designs, moments
 
-    return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
+    return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.noise[0][0]})
 
 
 def _eigenvalues(s: npt.ArrayLike) -> Array:
@@ -277,7 +277,7 @@ def _noise(model: Model) -> float:
         return np.nan
     (lam,), (growth,) = stable.predictor, stable.growth.real
     gain = model.gain(np.array([lam]))[0] if model.gain else lam
-    parameters = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0], "lambda": lam}
+    parameters = {"alpha": p.alpha[0], "sigma1": p.noise[0][0], "sigma2": p.noise[1][0], "lambda": lam}
     return designs.value(designs.noise_at_fixed_point(growth, gain), parameters)
 
 

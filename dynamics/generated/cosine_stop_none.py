@@ -64,12 +64,12 @@ def rates_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_s = xp.sum(s, axis=-1, keepdims=True)
     sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam**2 * sum_lam_s / sum_lam2_s + 2 * lam - sum_lam_s / sum_s) / (
-        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s)
-    )
+    sum_n2_s = xp.sum(n2 * s, axis=-1, keepdims=True)
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    return (
+        -n1 * lam**2 * sum_lam_s / sum_lam2_n1_s - n2 * sum_lam_s / sum_n2_s + 2 * lam
+    ) / (xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s))
 
 
 def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
@@ -77,10 +77,10 @@ def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_s = xp.sum(s, axis=-1, keepdims=True)
     sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam * sum_lam_s / sum_lam2_s + 1) * s / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s))
+    sum_n2_s = xp.sum(n2 * s, axis=-1, keepdims=True)
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    return (-n1 * lam * sum_lam_s / sum_lam2_n1_s + 1) * s / (xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s))
 
 
 def _tilted(x, y, s, lam, ratio, excess1, excess2):

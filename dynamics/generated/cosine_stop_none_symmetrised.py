@@ -99,11 +99,18 @@ def rates_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_s = xp.sum(s, axis=-1, keepdims=True)
     sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam**2 * sum_lam_s / sum_lam2_s + 2 * lam - sum_lam_s / sum_s) / (
-        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s)
+    sum_n1_s = xp.sum(n1 * s, axis=-1, keepdims=True)
+    sum_n2_s = xp.sum(n2 * s, axis=-1, keepdims=True)
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    sum_lam2_n2_s = xp.sum(n2 * lam**2 * s, axis=-1, keepdims=True)
+    return (
+        -n1 * lam**2 * sum_lam_s / (2 * xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s)**3)
+        - n1 * sum_lam_s / (2 * xp.sqrt(sum_n1_s)**3 * xp.sqrt(sum_lam2_n2_s))
+        - n2 * lam**2 * sum_lam_s / (2 * xp.sqrt(sum_n1_s) * xp.sqrt(sum_lam2_n2_s)**3)
+        - n2 * sum_lam_s / (2 * xp.sqrt(sum_n2_s)**3 * xp.sqrt(sum_lam2_n1_s))
+        + lam / (xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s))
+        + lam / (xp.sqrt(sum_n1_s) * xp.sqrt(sum_lam2_n2_s))
     )
 
 
@@ -112,10 +119,17 @@ def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_s = xp.sum(s, axis=-1, keepdims=True)
     sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam * sum_lam_s / sum_lam2_s + 1) * s / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s))
+    sum_n1_s = xp.sum(n1 * s, axis=-1, keepdims=True)
+    sum_n2_s = xp.sum(n2 * s, axis=-1, keepdims=True)
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    sum_lam2_n2_s = xp.sum(n2 * lam**2 * s, axis=-1, keepdims=True)
+    return (
+        -n1 * lam * sum_lam_s / (xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s)**3)
+        - n2 * lam * sum_lam_s / (xp.sqrt(sum_n1_s) * xp.sqrt(sum_lam2_n2_s)**3)
+        + 1 / (xp.sqrt(sum_n2_s) * xp.sqrt(sum_lam2_n1_s))
+        + 1 / (xp.sqrt(sum_n1_s) * xp.sqrt(sum_lam2_n2_s))
+    ) * s / 2
 
 
 def _tilted_1(x, y, s, lam, ratio, excess1, excess2):

@@ -57,7 +57,13 @@ def mean_squares(s, lam, ratio, excess1, excess2):
 
 def rates_mean_field(s, lam, ratio, excess1, excess2):
     """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
-    return 0
+    xp = s.__array_namespace__()
+    n1 = excess1 + 1
+    n2 = excess2 + 1
+    sum_s = xp.sum(s, axis=-1, keepdims=True)
+    sum_n1_s = xp.sum(n1 * s, axis=-1, keepdims=True)
+    sum_n2_s = xp.sum(n2 * s, axis=-1, keepdims=True)
+    return (-n1 * sum_s / (2 * sum_n1_s) - n2 * sum_s / (2 * sum_n2_s) + 1) / (xp.sqrt(sum_n1_s) * xp.sqrt(sum_n2_s))
 
 
 def rates_integrand(x, y, s, lam, ratio, excess1, excess2):

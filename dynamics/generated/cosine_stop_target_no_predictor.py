@@ -50,10 +50,10 @@ def rates_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_s = xp.sum(s, axis=-1, keepdims=True)
+    sum_n1_s = xp.sum(n1 * s, axis=-1, keepdims=True)
     sum_ratio_s = xp.sum(ratio * s, axis=-1, keepdims=True)
-    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (ratio - sum_ratio_s / sum_s) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_ratio2_s) * xp.sqrt(sum_s))
+    sum_n2_ratio2_s = xp.sum(n2 * ratio**2 * s, axis=-1, keepdims=True)
+    return (-n1 * sum_ratio_s / sum_n1_s + ratio) / (xp.sqrt(sum_n1_s) * xp.sqrt(sum_n2_ratio2_s))
 
 
 def rates_integrand(x, y, s, lam, ratio, excess1, excess2):

@@ -89,12 +89,17 @@ def rates_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
-    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (-lam * sum_lam_ratio_s / sum_lam2_s + ratio) * lam / (
-        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_ratio2_s)
-    )
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    sum_n1_ratio2_s = xp.sum(n1 * ratio**2 * s, axis=-1, keepdims=True)
+    sum_lam2_n2_s = xp.sum(n2 * lam**2 * s, axis=-1, keepdims=True)
+    sum_n2_ratio2_s = xp.sum(n2 * ratio**2 * s, axis=-1, keepdims=True)
+    return (
+        -n1 * lam * sum_lam_ratio_s / (xp.sqrt(sum_lam2_n1_s)**3 * xp.sqrt(sum_n2_ratio2_s))
+        - n2 * lam * sum_lam_ratio_s / (xp.sqrt(sum_n1_ratio2_s) * xp.sqrt(sum_lam2_n2_s)**3)
+        + ratio / (xp.sqrt(sum_n1_ratio2_s) * xp.sqrt(sum_lam2_n2_s))
+        + ratio / (xp.sqrt(sum_lam2_n1_s) * xp.sqrt(sum_n2_ratio2_s))
+    ) * lam / 2
 
 
 def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
@@ -102,12 +107,17 @@ def predictor_force_mean_field(s, lam, ratio, excess1, excess2):
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
-    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
-    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (-lam * sum_lam_ratio_s / sum_lam2_s + ratio) * s / (
-        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_ratio2_s)
-    )
+    sum_lam2_n1_s = xp.sum(n1 * lam**2 * s, axis=-1, keepdims=True)
+    sum_n1_ratio2_s = xp.sum(n1 * ratio**2 * s, axis=-1, keepdims=True)
+    sum_lam2_n2_s = xp.sum(n2 * lam**2 * s, axis=-1, keepdims=True)
+    sum_n2_ratio2_s = xp.sum(n2 * ratio**2 * s, axis=-1, keepdims=True)
+    return (
+        -n1 * lam * sum_lam_ratio_s / (xp.sqrt(sum_lam2_n1_s)**3 * xp.sqrt(sum_n2_ratio2_s))
+        - n2 * lam * sum_lam_ratio_s / (xp.sqrt(sum_n1_ratio2_s) * xp.sqrt(sum_lam2_n2_s)**3)
+        + ratio / (xp.sqrt(sum_n1_ratio2_s) * xp.sqrt(sum_lam2_n2_s))
+        + ratio / (xp.sqrt(sum_lam2_n1_s) * xp.sqrt(sum_n2_ratio2_s))
+    ) * s / 2
 
 
 def _tilted_1(x, y, s, lam, ratio, excess1, excess2):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TAKEN = frozenset(
     set(keyword.kwlist)
     | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
-    | {"epsilon", "eta", "exp", "expression", "force", "growth", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
-    | {"lambert_time", "linear_growth", "linear_time", "log_lam0", "log_lam1"}
+    | {"epsilon", "eta", "excess1", "excess2", "exp", "expression", "force", "growth", "h", "init", "lam", "lam0"}
+    | {"lam1", "lambert_growth", "lambert_time", "linear_growth", "linear_time", "log_lam0", "log_lam1"}
     | {"learning_rate", "log", "loss", "max", "min", "n1", "n2", "norm", "over_modes", "p", "predict", "r", "rate"}
     | {"rate_ratio", "ratio", "rho", "s", "sg", "sigma1", "sigma2", "sqrt", "stop_gradient", "t", "t1", "t2"}
     | {"tanh", "tau", "tilt", "tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2"}

@@ -358,7 +358,9 @@ class Model(Value):
         values = {
             name: np.asarray(value, float)[..., None] for name, value in self._parameter_values.items()
         } | replaced
+        values |= {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
         symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
+        symbols |= {"excess1": "excess1", "excess2": "excess2"}
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         of_loss = tuple(value for name, value in values.items() if name not in symbols)
         neutral = Parameters().map(lambda value: np.asarray(value)[..., None])

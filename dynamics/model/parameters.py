@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 
 class Structure(NamedTuple):
     """The kinds of predictor and target branch of a model, which determine the dynamical variables of the model."""
@@ -13,7 +15,7 @@ class Structure(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Parameters of a model as arrays (..., 1), which broadcast against arrays (..., M) of M modes.
+    """Parameters of a model as arrays (..., 1) or (..., M), which broadcast against arrays (..., M) of M modes.
 
     There is a field for each parameter that any model can have. If a model lacks a parameter, the field has a value
     without effect.
@@ -24,8 +26,9 @@ class Parameters(NamedTuple):
     tracking: Any = 0.0  # decay per step of the tracked correlation
     rate_ratio: Any = 1.0  # learning rate of a learned predictor divided by that of the encoder
     decay: Any = 0.0  # decay per step of an EMA target
-    sigma1: Any = 0.0  # standard deviation of the noise on view 1
-    sigma2: Any = 0.0  # standard deviation of the noise on view 2
+    excess1: Any = 0.0  # second moment of view 1 over that which the views share, minus 1; the variance of white noise
+    excess2: Any = 0.0  # the same for view 2
+    cross: Any = 1.0  # second moment that the views share, by which the force on the encoder is multiplied
     rho: Any = 0.0  # weight decay
     of_loss: tuple[Any, ...] = ()  # parameters of a user-defined loss or gain
 
@@ -34,10 +37,22 @@ class Parameters(NamedTuple):
         mapped = {name: function(value) for name, value in self._asdict().items() if name != "of_loss"}
         return Parameters(**mapped, of_loss=tuple(map(function, self.of_loss)))
 
+    def rows(self, batch: tuple[int, ...]) -> "Parameters":
+        """Return the parameters as arrays (B, 1) or (B, M), with one row for each of B ensemble members.
+
+        batch: shape of the ensemble, of which B is the product.
+        """
+        return self.map(lambda a: np.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]))
+
+    @property
+    def noise(self) -> tuple[Any, Any]:
+        """Standard deviations of the noise on views 1 and 2, relative to the part that the views share."""
+        return self.excess1**0.5, self.excess2**0.5
+
     @property
     def of_expectations(self) -> tuple[Any, ...]:
-        """Parameters that generated functions for expectations take: sigma1, sigma2, and the parameters of the loss.
+        """Parameters that generated functions for expectations take: those of the views, and those of the loss.
 
         The expectations are over inputs and noise; a rate is such an expectation.
         """
-        return (self.sigma1, self.sigma2, *self.of_loss)
+        return (self.excess1, self.excess2, *self.of_loss)

@@ -51,7 +51,7 @@ def step(
     root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
     """
     shape = weights.encoder.shape[1], spec.batch_size
-    views = gaussian_views(key, (parameters.sigma1, parameters.sigma2), spec.noisy, root, shape, spec.dtype)
+    views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
     return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
@@ -168,7 +168,7 @@ class LinearNetwork:
     @cached_property
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
-        noisy = bool(p.sigma1 > 0), bool(p.sigma2 > 0)
+        noisy = bool(p.excess1 > 0), bool(p.excess2 > 0)
         program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))
         root = None if model.inputs is None else jnp.asarray(model.input_root, run.dtype)
         scalars = p.map(lambda a: float(a[0]))

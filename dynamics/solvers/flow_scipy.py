@@ -60,9 +60,9 @@ def scipy_flow(problem: FlowProblem) -> Flow:
 def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...], VectorField, State]]:
     """Yield (index, vector field, initial state) of each ensemble member. start: initial states of all members."""
     batch = field.batch(start)
-    rows = field.parameters.map(lambda a: np.broadcast_to(a, (*batch, 1)))
-    for i in np.ndindex(batch):
-        parameters = rows.map(lambda row, i=i: row[i])
+    rows = field.parameters.rows(batch)
+    for number, i in enumerate(np.ndindex(batch)):
+        parameters = rows.map(lambda row, number=number: row[number])
         member = vector_field_of(field.model, field.closure, field.rtol, parameters)
         yield i, member, each(lambda part, i=i: part[i], start)
 

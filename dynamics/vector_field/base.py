@@ -140,8 +140,8 @@ class VectorField(ABC):
         """
         if self.closure == "mean_field" or not self.model.generated.singularities:
             return
-        silent = (self.parameters.sigma1 == 0) & (self.parameters.sigma2 == 0)
-        pairs = np.broadcast_arrays(modes, silent[..., 0])
+        silent = ((self.parameters.excess1 == 0) & (self.parameters.excess2 == 0)).all(axis=-1)
+        pairs = np.broadcast_arrays(modes, silent)
         for number, noiseless in sorted(set(zip(*(array.ravel().tolist() for array in pairs), strict=True))):
             found = self.model.generated.infinite_moment(1, number, quantity=quantity, noiseless=noiseless)
             if number and found is not None:

@@ -59,9 +59,9 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
     """Flatten the leading axes of an ensemble: states (..., M) to (B, M), and parameters to (B, 1), for B members."""
     shape = start.encoder.shape
     if len(shape) == 1:  # a single trajectory: broadcasting would take as long as a short integration
-        return each(lambda part: part.reshape(1, -1), start), parameters.map(lambda a: np.reshape(a, (1, 1)))
+        return each(lambda part: part.reshape(1, -1), start), parameters.map(lambda a: np.reshape(a, (1, -1)))
     members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
-    return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
+    return members, parameters.rows(shape[:-1])
 
 
 # --- spectrum and observables ---------------------------------------------------------------------------------------
@@ -174,17 +174,21 @@ def compiled_exponent(parameters: Parameters) -> float | None:
 
 def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
     """Return the time derivative d state/dt of a state in the gradient flow, from the rates of the modes."""
-    return update.velocity(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
+    return update.velocity(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
     """Return the state after one step of gradient descent on the expected loss, from the rates of the modes."""
-    return update.step(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
+    return update.step(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
 
 
-def forces(state: State, rates: Rates) -> Forces:
-    """Return the forces w_m r_m on the singular values w_m of the encoder, and the forces on a learned predictor."""
-    return Forces(state.encoder * rates.rates, rates.on_predictor)
+def forces(parameters: Parameters, state: State, rates: Rates) -> Forces:
+    """Return the forces w_m r_m on the singular values w_m of the encoder, and the forces on a learned predictor.
+
+    The singular values are in units in which the second moment that the views share is 1 (``dynamics.model.views``).
+    The force on w_m is therefore multiplied by this second moment.
+    """
+    return Forces(parameters.cross * state.encoder * rates.rates, rates.on_predictor)
 
 
 def eigenvalues_of(w: Any) -> Any:

@@ -79,7 +79,7 @@ class EigenmodeField(VectorField):
 
     def forces(self, state: State) -> Forces:
         """Return the forces on the encoder's singular values and on a learned predictor's eigenvalues."""
-        return eigenmode_state.forces(state, self(state))
+        return eigenmode_state.forces(self.parameters, state, self(state))
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the eigenvalues (..., M) of the correlation for singular values of the encoder."""

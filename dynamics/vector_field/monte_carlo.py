@@ -62,8 +62,9 @@ class Samples:
         """
         batch = w.shape[:-1]
         found = [np.empty(w.shape) for _ in range(1 + self.learned)]
-        for i in np.ndindex(batch):
-            own = parameters.map(lambda a, i=i: np.broadcast_to(a, (*batch, 1))[i])
+        rows = parameters.rows(batch)
+        for number, i in enumerate(np.ndindex(batch)):
+            own = rows.map(lambda a, number=number: a[number])
             row = [np.broadcast_to(a, (*batch, a.shape[-1]))[i] for a in (w, lam, ratio)]
             for whole, one in zip(found, self._of_one(row[0], row[1], row[2], own), strict=True):
                 whole[i] = one
@@ -87,7 +88,7 @@ class Samples:
         if self.normals is None or self.normals.shape[-1] != modes:
             self.normals = normals(modes)
         x, *noise = self.normals
-        return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
+        return [x + sigma * xi for sigma, xi in zip(parameters.noise, noise, strict=True)]
 
 
 @lru_cache(maxsize=4)  # all members of an ensemble use the same numbers

@@ -63,8 +63,7 @@ class WeightField(VectorField):
 
         Raises ArgumentError if the expected gradient of the loss is infinite in this state.
         """
-        p = self.parameters
-        seen = weight_state.on_white(initial, self._root_of_views(p.sigma1 + p.sigma2))
+        seen = weight_state.on_white(initial, self._root_of_views(sum(self.parameters.noise)))
         self._check_means("weights", np.linalg.matrix_rank(seen))
         return weight_state.initial(self.structure, initial, self.root)
 
@@ -101,8 +100,7 @@ class WeightField(VectorField):
         """Return a mask (..., 1, 1), True for ensemble members in which the loss exerts a force on the encoder."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
-        p = self.parameters
-        seen = weight_state.on_white(encoder, self._root_of_views(p.sigma1 + p.sigma2))
+        seen = weight_state.on_white(encoder, self._root_of_views(sum(self.parameters.noise)))
         w = np.linalg.svd(seen, compute_uv=False)
         surviving = (w**2 > NEGLIGIBLE * w[..., :1] ** 2).sum(axis=-1)
         return (surviving > 1)[..., None, None]
@@ -157,11 +155,11 @@ class WeightField(VectorField):
         that these combinations span defines l: the components of l are again independent standard normals, and there
         are at most as many as the representations have components in total.
         """
-        p, N = self.parameters, state.encoder.shape[-1]
+        sigmas, N = self.parameters.noise, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
-        batch = np.broadcast_shapes(self.batch(state), p.sigma1.shape[:-1], p.sigma2.shape[:-1])
+        batch = np.broadcast_shapes(self.batch(state), *(sigma.shape[:-1] for sigma in sigmas))
         zero = np.zeros((*batch, N, N))
-        noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, (p.sigma1, p.sigma2), strict=True)}
+        noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, sigmas, strict=True)}
         x = {}  # for each view, its map (..., N, 3N) from the 3N normals
         for view in VIEWS:
             of_noise = [noise[view] + zero if view == branch else zero for branch in VIEWS]

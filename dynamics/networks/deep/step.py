@@ -232,4 +232,4 @@ def _views(spec: DeepSpec, p: Parameters, images: Array, draws: Draws) -> tuple[
     if not spec.noisy:
         return drawn, drawn
     noise = (jax.random.normal(key, x.shape, x.dtype) for key in draws.noise)
-    return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
+    return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, p.noise, noise, strict=True)]

@@ -199,8 +199,8 @@ class EigenmodeExpansion(Expansion):
 
         Each call draws new samples, so that sampling errors average out along a trajectory.
         """
-        p, x = self.field.parameters, self.rng.standard_normal(shape)
-        return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+        sigmas, x = self.field.parameters.noise, self.rng.standard_normal(shape)
+        return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in sigmas]
 
 
 def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:

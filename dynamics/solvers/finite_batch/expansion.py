@@ -83,7 +83,7 @@ class Expansion(ABC):
         self.mean, self.covariance = mean, covariance
         self.curved = np.zeros(len(covariance[0]))  # part of the mean that is due to curvature
         self.jumps = np.zeros(covariance[0].shape)  # part of the covariance that is due to single samples
-        noiseless = not (field.parameters.sigma1.any() or field.parameters.sigma2.any())
+        noiseless = not (field.parameters.excess1.any() or field.parameters.excess2.any())
         exists = field.model.generated.moment_exists(2, modes, quantity="weights", noiseless=noiseless)
         self.reliable = bool(exists)  # without a finite variance of the gradient, there is no expansion in 1/B
         self.linearisation: Linearisation | None = None

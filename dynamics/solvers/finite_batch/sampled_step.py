@@ -262,7 +262,7 @@ def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[A
     """
     x1, x2 = views
     outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
-    n1, n2 = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2
+    n1, n2 = 1 + parameters.excess1, 1 + parameters.excess2
     pairs = ((x1, x1, n1), (x1, x2, 1.0), (x2, x2, n2))
     first, both, second = (scale * ((a * b).sum(-1, keepdims=True) + outside * mean) for a, b, mean in pairs)
     return first, both, second

@@ -64,7 +64,7 @@ class WeightExpansion(Expansion):
         assert field.root is not None
         self.root, self.size = field.root, initial.encoder.size
         variances, directions = np.linalg.eigh(field.model.inputs)
-        variances = variances + float(field.parameters.sigma1[0]) ** 2
+        variances = variances + float(field.parameters.excess1[0])
         # root of the covariance of a view
         self.views = directions * np.sqrt(np.maximum(variances, NO_VARIANCE * variances.max()))
         # a second vector field, with quadrature nodes of its own
@@ -258,10 +258,10 @@ class WeightExpansion(Expansion):
 
         Each call draws new samples, so that sampling errors average out along a trajectory.
         """
-        p, chunk = self.field.parameters, samples_at_once(self.size)
+        chunk = samples_at_once(self.size)
         shape = NOISE_SAMPLES // chunk, chunk, len(self.root)
         x = self.rng.standard_normal(shape) @ self.root
-        return tuple(x + s * self.rng.standard_normal(shape) if s.any() else x for s in (p.sigma1, p.sigma2))
+        return tuple(x + s * self.rng.standard_normal(shape) if s.any() else x for s in self.field.parameters.noise)
 
 
 def _vectors(state: State, leading: int = 0) -> FloatArray:
