@@ -311,7 +311,7 @@ def flag(name: str, value: Any) -> None:
         reject(name, "be True or False", value)
 
 
-def instance(name: str, value: Any, kind: type, requirement: str) -> None:
+def instance(name: str, value: Any, kind: type | tuple[type, ...], requirement: str) -> None:
     """Raise ArgumentError unless the value is an instance of a class."""
     if not isinstance(value, kind):
         reject(name, requirement, value)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from dynamics import errors
 from dynamics.generated import catalogue
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
@@ -73,6 +75,10 @@ def _stops_elsewhere(model: Model) -> bool:
     return model.stop_gradient != "target"
 
 
+def _has_noise(model: Model) -> bool:
+    return any(np.any(sigma) for sigma in model.noise)
+
+
 def _meaningless_at_one(model: Model) -> bool | str:
     """Return the reason as text if the loss is undefined because the model has no predictor; otherwise return False.
 
@@ -110,9 +116,12 @@ def _is_not_in_the_catalogue(model: Model) -> bool:
 # --- rules ----------------------------------------------------------------------------------------------------------
 
 STATED = "be left out with a user-defined loss, because the expression of the loss contains its stop-gradients"
+STATED_BY_VIEWS = "be left out with `views`, because the second moments of the views contain it"
 IMPLIED = "be left out with a gain, because the gain determines the stop-gradients of the loss"
 
 RULES = (
+    CombinationRule("noise", STATED_BY_VIEWS, lambda model: model.views is not None and _has_noise(model)),
+    CombinationRule("inputs", STATED_BY_VIEWS, lambda model: model.views is not None and model.inputs is not None),
     CombinationRule("isotropic", STATED, lambda model: _custom(model) and model.isotropic),
     CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and _stops_elsewhere(model)),
     CombinationRule("isotropic", IMPLIED, lambda model: _gained(model) and model.isotropic),

@@ -22,6 +22,7 @@ from dynamics.model.options import (
     check_options,
     from_plain,
     option,
+    options,
     parameters_of,
     shown,
     symbols_of,
@@ -30,6 +31,7 @@ from dynamics.model.options import (
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
+from dynamics.model.views import ViewsOption, WhiteViews
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
@@ -77,6 +79,9 @@ class Model(Value):
         Function h(lambda), such as "lambda^0.5", that replaces the factor lambda in the gradient of each mode. The gain
         lambda leaves the loss unchanged, and the gain 1 gives the isotropic version of the loss. The gain also
         determines the stop-gradients.
+    views : Views, optional
+        Second moments of the two views, such as ``Views.modes(online, cross, target)`` for moments that differ between
+        modes. The options ``noise`` and ``inputs`` are short forms for the most common views.
 
     Raises
     ------
@@ -160,6 +165,7 @@ class Model(Value):
         flag="--gain",
         help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
     )
+    views: Any = option(None, described_by=ViewsOption)
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
         """Create a model; a keyword that is no option is refused with advice."""
@@ -170,6 +176,10 @@ class Model(Value):
     def __post_init__(self) -> None:
         check_options(self)
         check_combination(self)
+        if isinstance(self.views, WhiteViews):
+            white = {"noise": (self.views.sigma1, self.views.sigma2), "views": None}
+            for name, value in white.items():
+                object.__setattr__(self, name, options(self)[name].checked(name, value))
 
     # --- as plain data and text -------------------------------------------------------------------------------------
 
@@ -358,13 +368,13 @@ class Model(Value):
         values = {
             name: np.asarray(value, float)[..., None] for name, value in self._parameter_values.items()
         } | replaced
-        values |= {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
         symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
-        symbols |= {"excess1": "excess1", "excess2": "excess2"}
+        white = {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
+        of_views = white if self.views is None else self.views.parameters
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         of_loss = tuple(value for name, value in values.items() if name not in symbols)
         neutral = Parameters().map(lambda value: np.asarray(value)[..., None])
-        return neutral._replace(**by_symbol, of_loss=of_loss)
+        return neutral._replace(**by_symbol, **of_views, of_loss=of_loss)
 
     @cached_property
     def init(self) -> npt.NDArray[np.float64]:
@@ -378,7 +388,7 @@ class Model(Value):
     def batch_shape(self) -> tuple[int, ...]:
         """Shape to which all parameters broadcast: the shape of the ensemble, or () for a single model."""
         shapes = {name: np.shape(value) for name, value in self._parameter_values.items()}
-        shapes |= {"init": self.init.shape[:-1]}
+        shapes |= {"init": self.init.shape[:-1]} | ({"views": self.views.cross.shape[:-1]} if self.views else {})
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -412,7 +422,12 @@ class Model(Value):
 
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
-        """Symmetric square root Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs."""
+        """Symmetric square root Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs.
+
+        For views with moments of each mode, Sigma_x contains the second moments that the views share.
+        """
+        if self.views is not None:
+            return np.diag(np.sqrt(self.views.cross.reshape(-1, self.views.count)[0]))
         if self.inputs is None:
             return None
         variances, directions = np.linalg.eigh(self.inputs)

@@ -294,8 +294,8 @@ def parameters_of(part: Any) -> dict[str, Any]:
     The parameters of a model itself come first, then the parameters of its components, then the parameters of its loss
     and gain.
     """
-    kinds = (Option, ComponentOption, ExpressionOption)
-    ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
+    last = (ComponentOption, ExpressionOption)
+    ordered = sorted(options(part).items(), key=lambda item: [isinstance(item[1], kind) for kind in last[::-1]])
     members = (description.parameters(name, getattr(part, name)) for name, description in ordered)
     return {name: value for parameters in members for name, value in parameters.items()}
 

@@ -59,13 +59,20 @@ def check_start(model: Model, s0: npt.ArrayLike) -> Array:
     return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
 
 
+def _inputs(model: Model) -> int | str:
+    """Return the number of inputs of a network; "N" if the model does not determine this number."""
+    if model.views is not None:
+        return model.views.count
+    return "N" if model.inputs is None else len(model.inputs)
+
+
 def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool = True) -> Array:
     """Return validated initial weights W0 (..., M, N), broadcast against the parameters of the model.
 
     name: name of the argument in messages. ensemble: True if W0 may have leading dimensions. Raises ArgumentError if W0
     is not valid.
     """
-    N = "N" if model.inputs is None else len(model.inputs)
+    N = _inputs(model)
     requirement = f"be finite weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
     weights = errors.real_array(name, W0, requirement)
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
@@ -99,6 +106,8 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
         errors.reject("s0", requirement, s if s.ndim else s0, matrix_advice(s))
     if looks_like_matrix(s):
         errors.warn_caller(f"`s0` is an ensemble of {len(s)} sets of eigenvalues. {matrix_advice(s)}", UserWarning)
+    if model.views is not None and model.views.count not in (1, s.shape[-1]):
+        errors.reject("s0", f"have one eigenvalue for each of the {model.views.count} modes of {model.views}", s)
     batch = _with_batch(model, "s0", s.shape[:-1])
     _check_initial_predictor(model, s.shape[-1])
     if model.structure.predictor == "normalized" and not s.max(axis=-1).all():

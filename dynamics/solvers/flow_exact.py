@@ -35,19 +35,19 @@ def exact_flow(problem: FlowProblem) -> Flow:
     assert solution is not None  # otherwise the method does not apply
     batch, modes, p = problem.members, s0.shape[-1], model.parameters
     number = np.longdouble if solution.cancels or _long(p.alpha, problem.times) else np.float64
-    numbers = (p.alpha, *p.of_expectations, p.rho)
-    members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
-    exponent, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
+    rows = p.rows(batch).map(lambda a: a.astype(number))
+    numbers = (rows.alpha, rows.cross, *rows.of_expectations, rows.rho / rows.cross)
+    exponent, cross, *others = (number(a[0, 0]) if a.size and (a == a[0, 0]).all() else a for a in numbers)
     alpha = float(exponent) if np.ndim(exponent) == 0 else exponent  # a Python number leaves float64 arrays as they are
     start = s0.reshape(-1, modes)
     with np.errstate(all="ignore"):
         lam0 = eigenvalues.predictor(start.astype(number), alpha, 0)
         log_lam0 = alpha * np.log(start.astype(number))
-        blow_up = _blow_up(solution, log_lam0, alpha, *others)
+        blow_up = _blow_up(solution, cross, log_lam0, alpha, *others)
     s = np.empty((len(start), len(problem.times), modes))
     closed_form = model.structure.predictor == "closed form"
     lam = np.empty(s.shape) if closed_form and not np.all(alpha == 1) else None
-    arguments = (lam0, log_lam0, alpha, *others)
+    arguments = (cross, lam0, log_lam0, alpha, *others)
     work = partial(_fill, solution, start, arguments, problem.times.astype(number), blow_up, s, lam)
     blocks = list(_blocks(s.shape))
     if len(blocks) < FEW_BLOCKS:
@@ -66,11 +66,16 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
     return bool(np.log(np.max(alpha, initial=1.0)) + np.log(np.max(times, initial=1.0)) > LARGEST_EXPONENT)
 
 
-def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge."""
+def _blow_up(
+    solution: ExactSolution, cross: Any, log_lam0: npt.NDArray[Any], *numbers: Any
+) -> npt.NDArray[np.float64]:
+    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge.
+
+    cross: second moments that the views share, by which the time of the formula exceeds that of the flow.
+    """
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
-    times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)
+    times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers) / cross, float)
     return np.where(times >= 0, np.maximum(times, np.finfo(float).tiny), np.inf).min(axis=-1)
 
 
@@ -95,15 +100,17 @@ def _fill(
 ) -> None:
     """Write a block of the eigenvalues s(t) and, if ``lam`` is an array, of the predictor's eigenvalues lambda(t).
 
-    start: s(0), (B, M). arguments: arguments of the formula: lambda(0) and log lambda(0), (B, M), then the parameters,
-    as numbers or arrays (B, 1). blow_up: time at which each member diverges, (B,). s, lam: arrays (B, T, M) to which
+    start: s(0), (B, M). arguments: the second moments that the views share, which multiply the time, then arguments of
+    the formula: lambda(0) and log lambda(0), (B, M), and the parameters. Parameters are numbers or arrays (B, 1) or
+    (B, M). blow_up: time at which each member diverges, (B,). s, lam: arrays (B, T, M) to which
     the block is written; lam is None if lambda(t) equals s(t) or 1. block: slices of members and of times.
     """
     members, span = block
     start = start[members, None]
-    lam0, log_lam0, alpha, *numbers = (a[members, None] if np.ndim(a) else a for a in arguments)
+    cross, lam0, log_lam0, alpha, *numbers = (a[members, None] if np.ndim(a) else a for a in arguments)
     t = times[span, None]
     diverged = t >= blow_up[members, None, None]
+    t = t if np.ndim(cross) == 0 and cross == 1 else cross * t
 
     def completed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         values = values if start.all() else np.where(start == 0, 0.0, values)

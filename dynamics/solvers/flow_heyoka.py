@@ -41,7 +41,7 @@ from dynamics.vector_field.eigenmodes import formulas_of
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
-Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # identifies an integrator (``_integrator``)
+Key = tuple[DerivedLoss, Structure, str, float | None, tuple[int, ...], int, int]  # identifies an integrator (``_integrator``)
 
 LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
@@ -109,11 +109,12 @@ def _integrate(
     many, modes = members.encoder.shape
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     scales = _scales(members)
-    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), scales])
+    arrays = [*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), scales]
+    values, widths = np.hstack(arrays), tuple(a.shape[1] for a in arrays)
     grid, recorded = _grid(times)
     lanes = 1 if many == 1 else LANES
-    model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
-    key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
+    model, alpha = problem.model, compiled_exponent(parameters)
+    key = (model.generated, model.structure, problem.closure, alpha, widths, modes, lanes)
     y0 = _forward(members, scales)
     tolerance = _tolerance(model.structure, members, parameters, SAFETY * problem.rtol / np.abs(y0).max(initial=1.0))
     _integrator(key, tolerance)  # compile the integrator before threads use it
@@ -209,13 +210,15 @@ def _integrator(key: Key, tolerance: float) -> Any:
     """Return heyoka's integrator, compiled for the problem that ``key`` identifies and for a tolerance.
 
     The entries of ``key`` are: loss, structure of the model, closure, exponent alpha of the predictor (None if alpha is
-    one of the parameters at run time), number of parameters of the loss, number of modes, and number of ensemble
-    members that are computed at once.
+    one of the parameters at run time), number of values of each parameter (one, or one for each mode), number of modes,
+    and number of ensemble members that are computed at once.
     """
     hy = _heyoka()
-    generated, structure, closure, alpha, own, modes, lanes = key
-    shared = len(Parameters._fields) - 1
-    *numbers, learning_rate, scale = (_symbols([hy.par[i]]) for i in range(shared + own + 2))
+    generated, structure, closure, alpha, widths, modes, lanes = key
+    shared, ends = len(Parameters._fields) - 1, np.cumsum(widths)
+    *numbers, learning_rate, scale = (
+        _symbols([hy.par[i] for i in range(end - width, end)]) for end, width in zip(ends.tolist(), widths, strict=True)
+    )
     named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
     p = Parameters(**named, of_loss=tuple(numbers[shared:]))
     p = p if alpha is None else p._replace(alpha=alpha)
@@ -231,7 +234,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
     formulas = formulas_of(generated, structure, closure)
     rates = Rates(*(formula(*spectrum, *p.of_expectations) for formula in formulas if formula is not None))
     slope = velocity(p, state, rates, learning_rate)
-    slope = slope._replace(encoder=variables.encoder * eigenvalues.encoder_velocity(1, rates.rates, p.rho))
+    slope = slope._replace(encoder=variables.encoder * eigenvalues.encoder_velocity(1, p.cross * rates.rates, p.rho))
     system = [
         pair
         for names, own in zip(variables, slope, strict=True)
