@@ -76,8 +76,8 @@ def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: boo
 def faster(methods: Sequence[Method[P, R]], method: Method[P, R], problem: P) -> str:
     """Return what would make a long solution faster, in few words for the progress bar; "" if there is nothing.
 
-    The closure's integrals take most of the time: with rtol=1e-5 a solution takes about half, and the approximation of
-    mean fields has none.
+    The closure's integrals take most of the time of a solution. With rtol=1e-5 a solution takes about half the time;
+    the closure "mean_field" has no integrals.
     """
     if methods.index(choose(methods, "auto", problem)) < methods.index(method):
         return "faster: method='auto'"
@@ -154,7 +154,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for ensembles so large that compiling saves time, of modes so few that heyoka is the fastest."""
+        """Return True if compiling saves time for so large an ensemble, and heyoka is the fastest for so few modes."""
         few = problem.s0.shape[-1] <= FEW_MODES
         return bool(few and np.prod(problem.members) * MEMBER > COMPILING_SERIES)
 

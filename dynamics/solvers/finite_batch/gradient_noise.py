@@ -35,7 +35,8 @@ class GradientNoise(NamedTuple):
 def gradient_noise(generated: DerivedLoss) -> Callable[..., GradientNoise]:
     """Return the compiled version of ``_gradient_noise`` for one loss.
 
-    The remaining arguments of the compiled function are (parameters, size, state, views, slopes, deviation).
+    The compiled function has the arguments of ``_gradient_noise`` except ``generated``: (parameters, size, state,
+    views, slopes, deviation).
     """
     return compiled(partial(_gradient_noise, generated), jax.default_backend())
 

@@ -59,8 +59,8 @@ class Sampled(NamedTuple):
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
     """Return the compiled version of ``_sampled_step`` for one loss.
 
-    The remaining arguments of the compiled function are (parameters, eta, batch, states, share, views, more_views,
-    deviation). learned: True if the predictor is learned.
+    The compiled function has the other arguments of ``_sampled_step``: (parameters, eta, batch, states, share, views,
+    more_views, deviation). learned: True if the predictor is learned.
     """
     return compiled(partial(_sampled_step, generated, learned), jax.default_backend())
 
