@@ -163,7 +163,7 @@ def common(values: Any) -> Any:
 def compiled_exponent(parameters: Parameters) -> float | None:
     """Return the exponent alpha of the predictor if all ensemble members have the same alpha; else None.
 
-    Also returns None if this alpha is not in EXPONENTS.
+    Also returns None if this alpha is not in EXPONENTS, which are the exponents with compiled code of their own.
     """
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
