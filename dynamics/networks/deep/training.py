@@ -94,7 +94,7 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state at step 0, and the step number 0, which ``record`` takes as ``history``."""
+        """Return the state at step 0, and the step number 0, which is the argument ``history`` of ``record``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
