@@ -219,8 +219,8 @@ class SimultaneousArrival(DesignTarget):
         first = parameters["steepness"] == STEEPNESS[0]
         rate = designs.gathering(STEEPNESS[0] if first else designs.steepness, rises).rate
         remark = (
-            f"exactly equal arrival times are impossible: the smallest mode needs {self.spread:g} of its arrival time "
-            "to reach the largest initial s"
+            "exactly equal arrival times are impossible: the smallest mode needs the fraction "
+            f"{self.spread:g} of its arrival time to reach the largest initial s"
         )
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 
