@@ -34,7 +34,7 @@ def facts_of(model: "Model") -> list[Fact]:
 
 
 def number(value: Any) -> str:
-    """Return the value of a parameter as text; of an array, the range and the shape."""
+    """Return the value of a parameter as text; for an array, the text states its range and its shape."""
     if not np.ndim(value):
         return f"{value:.6g}"
     array = np.asarray(value)

@@ -114,7 +114,7 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
 
 
 def _without_rounding(s: Array) -> Array:
-    """Return eigenvalues (..., M) in which negative ones are zero if they are rounding errors of ``eigvalsh``."""
+    """Return eigenvalues (..., M); negative eigenvalues that are rounding errors of ``eigvalsh`` become zero."""
     smallest = -s.shape[-1] * np.finfo(float).eps * np.abs(s).max(axis=-1, keepdims=True)
     return np.where((s < 0) & (s >= smallest), 0.0, s)
 
@@ -123,7 +123,7 @@ def looks_like_matrix(s: Array) -> bool:
     """Return True if non-negative eigenvalues (B, M) of an ensemble resemble a correlation or ReLU representations.
 
     A correlation is symmetric and positive semidefinite, with entries beside the diagonal. Representations after a ReLU
-    have zeros in all columns, and positive entries, too. An ensemble may have these properties; it is not refused.
+    have zeros and positive entries in all columns. An ensemble may have these properties by chance, and is not refused.
     """
     if s.ndim != 2 or s.shape[-1] < 3:
         return False
