@@ -101,10 +101,11 @@ def _checksum(arrays: Arrays, attributes: dict[str, Any]) -> str:
 
 
 def read(raw: bytes, prefix: str) -> Arrays:
-    """Return the contents of a netCDF file as in an .npz file: arrays, and the description as JSON, "about".
+    """Return the contents of a netCDF file in the form of an .npz file: a dictionary of named arrays.
 
-    prefix: text with which names of measures begin in the result. Raises an exception of any class if the file is
-    damaged, and ValueError if its checksum does not fit.
+    The array "about" contains the description of the trajectory as JSON. prefix: text with which names of measures
+    begin in the result. Raises an exception of any class if the file is damaged, and ValueError if the checksum in the
+    file does not fit the contents.
     """
     from scipy.io import netcdf_file
 

@@ -97,7 +97,7 @@ def title_of(model: Any) -> str:
 
 
 def label_of_trajectory(trajectory: Any, title: str = "") -> str:
-    """Return the name of a trajectory in a legend; it includes the model if the title of the plot states another."""
+    """Return the name of a trajectory in a legend, with the model if the title of the plot names another model."""
     parts = [NAMES[trajectory.kind]]
     if trajectory.settings.get("closure") == "mean_field":
         parts.append("mean field")

@@ -128,7 +128,7 @@ def load(path: str | Path) -> Trajectory:
 
 
 def _contents(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the entries of a file, of either format, which its first bytes show."""
+    """Return the entries of an .npz file or a netCDF file; the first bytes of the file determine the format."""
     remedy = "Load the file on a machine with more memory."
     if zipfile.is_zipfile(path):
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

@@ -265,8 +265,11 @@ def whole_descent():
         (lambda: dyn.solve(WHITE, [0.1, 0.5], [0.0, 1.0]), "have the same kind, 'descent'"),
         (lambda: continued(s0=[0.1, 0.2, 0.3]), "have the same number of modes, 2"),
         (lambda: continued(s0=[[0.1, 0.2]]), r"have the same ensemble, \(\)"),
-        (lambda: continued(s0=[0.1, 0.5]), "begin with the state with which the preceding one ends; at t = 0.3, `s`"),
-        (lambda: continued().select(step=(1, 3)), "begin at t = 0 or at 0.3, the last time of the preceding one"),
+        (lambda: continued(s0=[0.1, 0.5]), "the state with which the preceding trajectory ends; at t = 0.3, `s` must"),
+        (
+            lambda: continued().select(step=(1, 3)),
+            "begin at t = 0 or at 0.3, the last time of the preceding trajectory",
+        ),
         (lambda: replace(continued(), reliable=np.ones(4, bool)), "have the same arrays"),
         (lambda: replace(continued(), measures={"loss": np.ones(4)}), "have the same measures"),
         (lambda: "flow.npz", "be a sequence of one or more trajectories"),
