@@ -203,8 +203,8 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the variances of modes after averaging over seeds.
 
-    predicted: descent map with the effects of finite batches. Raises ArgumentError if it is None, or if it ends before
-    the last of the given steps.
+    predicted: descent map with the effects of finite batches. Raises ArgumentError if ``predicted`` is None, or ends
+    before the last of the given steps.
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))

@@ -212,7 +212,7 @@ class Comparison(Result):
         return rows
 
     def _last_values(self) -> list[Fact]:
-        """Return a row for each mode with its deviation at the end; for a collapsed mode it is absolute."""
+        """Return a row for each mode with the relative deviation at the end; the absolute deviation if theory is 0."""
         error = np.full(self.theory_modes.shape[-1], np.nan)
         if self.has_network:
             with suppress(errors.ArgumentError):  # the sampling error is not known

@@ -55,7 +55,7 @@ def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
 def common_times(
     first: npt.NDArray[np.floating[Any]], second: npt.NDArray[np.floating[Any]]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the indices of common times in two ascending arrays; equal up to rounding counts as common."""
+    """Return the indices of common times in two ascending arrays; times may differ by rounding errors."""
     after = np.clip(np.searchsorted(first, second), 1, max(len(first) - 1, 1))
     nearest = np.where(second - first[after - 1] <= first[np.minimum(after, len(first) - 1)] - second, after - 1, after)
     nearest = np.minimum(nearest, len(first) - 1)
