@@ -11,7 +11,7 @@ from derivations.codegen.layout import INDENT, broken
 class Manifest(dict[str, str]):
     """A dictionary from fields of ``dynamics.derived_loss.DerivedLoss`` to the Python code of their values.
 
-    It contains the fields that a generated module sets.
+    The dictionary contains the fields that a generated module sets.
     """
 
     def __init__(self, name: str):
