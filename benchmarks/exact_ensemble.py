@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 def measure() -> Row:
-    """Compare with diffrax, given the same closure written by hand in JAX, and with a simulated network."""
+    """Compare the ensemble with diffrax, given the same closure by hand in JAX, and with a simulated network."""
     s0 = np.random.default_rng(0).uniform(0.05, 1.0, (MANY, MODES))
     model = dyn.Model("cosine", noise=(0.0, SIGMA2), predictor=dyn.ClosedForm(1.0))
     by_hand = diffrax_by_hand()
