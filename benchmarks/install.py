@@ -76,7 +76,10 @@ def sizes(names: set[str]) -> dict[str, int]:
 
 
 def first_figure() -> float:
-    """Return the seconds in which a clone is made, and draws its first figure with this environment."""
+    """Return the seconds that it takes to clone the repository and to draw the first figure in the clone.
+
+    The clone uses the packages that are installed here.
+    """
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         environment = os.environ | {"PYTHONPATH": str(clone), "SSL_DYNAMICS_CACHE": str(Path(folder) / "cache")}

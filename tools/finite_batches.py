@@ -284,7 +284,7 @@ def _off(rows: list[Row]) -> str:
     off, chance = sum(row.off for row in rows), sum(row.off_by_chance for row in rows)
     return (
         f"The ratio is off by more than {100 * TOLERANCE:.0f} % in {off} settings; if the prediction holds, sampling "
-        f"alone leads to {chance:.1f}."
+        f"alone is expected to do this in {chance:.1f} settings."
     )
 
 

@@ -55,7 +55,8 @@ def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]
     "rates": sets on which the force on a singular value is infinite. "weights": sets on which the force on a
     representation is infinite; the gradient with respect to the weights is this force times an independent input.
     "predictor": sets on which the force on an eigenvalue of the predictor is infinite. noiseless: True if both views
-    are equal, False for views with noise. Sets of order >= 0 are left out, because the gradient is finite on them.
+    are equal, False for views with noise. Sets of order o >= 0 are left out (see ``SingularSet``), because the gradient
+    is finite on them.
     """
     forces = [gradients.force(loss, view) for view in gradients.VIEWS]
     quantities = {

@@ -52,7 +52,8 @@ class DesignedGain(NamedTuple):
 class DesignTarget(Value, ABC):
     """Base class of design targets; a design target describes desired dynamics of modes.
 
-    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without.
+    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without
+    weight decay.
     """
 
     needs_weight_decay: ClassVar[bool] = False

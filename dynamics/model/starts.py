@@ -135,7 +135,7 @@ def looks_like_matrix(s: Array) -> bool:
 
 
 def matrix_advice(s: Array) -> str:
-    """Return how eigenvalues follow from the matrix that was probably given in their place; "" for a vector."""
+    """Return advice on computing eigenvalues from the matrix that was probably passed instead; "" for a vector."""
     if s.ndim != 2:
         return ""
     if s.shape[0] == s.shape[1]:
@@ -146,7 +146,7 @@ def matrix_advice(s: Array) -> str:
 
 
 def _weights_advice(weights: Array, white: bool) -> str:
-    """Return what to pass in place of weights of the wrong shape, or ""."""
+    """Return advice on what to pass in place of weights of the wrong shape; "" if there is none."""
     if weights.ndim == 1:
         what = "A network" if white else "A model with `inputs`"
         return f" {what} starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5)."

@@ -245,7 +245,10 @@ def has_mode_legend(ax: Axes) -> bool:
 
 
 def _in_ink(handle: Any, ax: Axes) -> Any:
-    """Return a line or patch for the legend, like ``handle``, but in black if ``handle`` has the colour of mode 1."""
+    """Return a line or patch for the legend that looks like ``handle``.
+
+    If ``handle`` has the colour of mode 1, it stands for all modes, and the copy has the colour of the text.
+    """
     first = mode_colors(1, ax)[0, :3]
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, Line2D):

@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     optional: bool = True
 
     def fits(self, shape: Shape, s: Shape) -> bool:
-        """Return True if the array may have this shape in a trajectory whose eigenvalues have the shape ``s``."""
+        """Return True if the described array may have the shape ``shape`` when eigenvalues have the shape ``s``."""
         own = len(shape) - len(self.axes)
         if len(s) < 2 or not s[-1] or own < 0:
             return False
@@ -77,6 +77,6 @@ def entry_of_measure(name: str, array: npt.NDArray[Any], members: int) -> Entry:
 
 
 def arrays_of(trajectory: Any) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a trajectory that are present, by the names of ``ENTRIES``; measures are left out."""
+    """Return the arrays of a trajectory that are present, without measures; the keys are names in ``ENTRIES``."""
     arrays = {name: getattr(trajectory, name) for name in ENTRIES}
     return {name: array for name, array in arrays.items() if array is not None}

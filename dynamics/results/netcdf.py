@@ -127,7 +127,7 @@ def read(raw: bytes, prefix: str) -> Arrays:
 
 
 def _text(value: Any) -> Any:
-    """Return an attribute as text, or as a number."""
+    """Return an attribute of a netCDF file as text, or as a number."""
     return value.decode() if isinstance(value, bytes) else float(value)
 
 

@@ -53,7 +53,7 @@ def _cut(array: npt.NDArray[Any], entry: Entry, where: dict[str, Index], ensembl
 
 
 def _indexed(array: npt.NDArray[Any], indices: Sequence[Index]) -> npt.NDArray[Any]:
-    """Return the part of an array at one index for each axis."""
+    """Return the part of an array that ``indices`` select; there is one index for each axis."""
     for axis in reversed(range(len(indices))):
         if indices[axis] is not ALL:
             array = array[(ALL,) * axis + (indices[axis],)]

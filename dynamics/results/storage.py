@@ -46,7 +46,10 @@ def save(trajectory: Trajectory, path: str | Path) -> Path:
 
 
 def write(trajectory: Trajectory, path: Path, suffix: str) -> None:
-    """Write a trajectory to a file with any name, in the format of a suffix, which is a key of ``SUFFIXES``."""
+    """Write a trajectory to a file.
+
+    suffix: suffix of a format, a key of ``SUFFIXES``; the name of the file may have another suffix.
+    """
     if suffix == ".csv":
         trajectory.to_csv(path)
     elif suffix == ".nc":
@@ -162,7 +165,7 @@ def _reason(error: Exception) -> str:
 
 
 def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
-    """Return the trajectory in the entries of a file.
+    """Return the trajectory that the entries of a file describe.
 
     Raises an exception if an entry differs from what ``save`` writes; ``load`` turns the exception into an
     ArgumentError.

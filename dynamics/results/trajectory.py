@@ -383,8 +383,7 @@ class Trajectory(Result):
         The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". If a single
         parameter varies along an axis of the ensemble, the axis has the name of this parameter, or "seed"; otherwise it
         has the name "member". Coordinates are the times, the steps, the seeds and the parameters that vary; the model
-        is in the attributes, as JSON.
-        Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        is in the attributes, as JSON. Requires xarray: ``pip install "ssl-dynamics[data]"``.
 
         Examples
         --------

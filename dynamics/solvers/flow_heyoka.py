@@ -178,7 +178,8 @@ def _scales(members: State) -> npt.NDArray[np.float64]:
 def _forward(members: State, scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the integrated variables y (B, E) of states.
 
-    The variables are the singular values of the encoder in units of ``scales`` (B, 1), followed by all others.
+    The variables are the singular values of the encoder in units of ``scales`` (B, 1), followed by all other dynamical
+    variables.
     """
     w, *others = members
     return np.hstack([w / scales, *(part for part in others if part is not None)])
@@ -283,7 +284,7 @@ class _Namespace:
 
 
 def _of_entries(name: str, a: Any) -> Any:
-    """Return the function ``name`` of each symbol in the array ``a``, or of the number ``a``.
+    """Apply a function to each symbol in the array ``a``, or to the number ``a``; return the result.
 
     name: name of the function in NumPy and in heyoka.
     """

@@ -154,7 +154,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True if compiling saves time for so large an ensemble, and heyoka is the fastest for so few modes."""
+        """Return True for large ensembles of few modes: compiling then saves time, and heyoka is the fastest method."""
         few = problem.s0.shape[-1] <= FEW_MODES
         return bool(few and np.prod(problem.members) * MEMBER > COMPILING_SERIES)
 

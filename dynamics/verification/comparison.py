@@ -98,7 +98,7 @@ class Comparison(Result):
 
     @isolated
     def to_dict(self) -> dict[str, Any]:
-        """Return the contents as plain values for JSON, with the sampling error; None if theory does not predict it."""
+        """Return the contents as plain values for JSON; the sampling error is None if theory does not predict it."""
         try:
             error = plain(self.sampling_error)
         except errors.ArgumentError:

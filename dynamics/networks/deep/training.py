@@ -72,7 +72,7 @@ class DeepNetwork:
 
     @cached_property
     def drawing(self) -> Drawing:
-        """The static arguments of the random numbers of a training step."""
+        """The settings on which the random numbers of a training step depend."""
         spec, run = self.spec, self.run
         return Drawing(len(self.network.images.train), run.batch_size, spec.views is not None, spec.noisy, run.dtype)
 

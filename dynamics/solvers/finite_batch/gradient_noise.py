@@ -22,9 +22,9 @@ Array = Any  # an array of JAX, traced or not
 class GradientNoise(NamedTuple):
     """Covariance of the gradient of a batch over random batches; the MN entries of the weights (M, N) form one axis.
 
-    covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to large samples, (MN, MN). A
-    sample is large if it alone moves an eigenvalue in a step by more than the standard deviation of this eigenvalue
-    over networks.
+    covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to single samples with large
+    gradients, (MN, MN). The gradient of a sample is large if this sample alone moves an eigenvalue in a step by more
+    than the standard deviation of this eigenvalue over networks.
     """
 
     covariance: Array
