@@ -36,7 +36,7 @@ def measure() -> Row:
     ours, metrics, *peers = map(Measurement.of, timings.values())
     for peer in peers:
         peer.error = agree(peer.name, abs(timings[peer.name].result - timings["ours"].result), SPREAD)
-        peer.note = "difference of the mean losses of peer and ours, which draw other random numbers"
+        peer.note = "difference between the mean losses of peer and ours, which draw different random numbers"
     mine, torch = (ours.seconds - metrics.seconds) / (STEPS - 1), min(peer.seconds for peer in peers) / STEPS
     ratio = torch / mine
     return Row(

@@ -31,7 +31,7 @@ def measure() -> Row:
         f"installed sizes: {text}. Largest packages without extras: {_largest(alone)}; with `make venv`: "
         f"{_largest(everything)}. Downloads are compressed, and smaller. The clone uses an existing environment, "
         "without programs that JAX has compiled before",
-        f"first figure of a new clone in {GOAL:g} s; no package of an extra without extras",
+        f"first figure of a new clone in {GOAL:g} s; without extras, no package that only extras need",
         [Measurement("clone, and draw the figure of the README", seconds)],
         f"first figure after {seconds:.2g} s (goal: {GOAL:g}); {text}"
         + (f"; needs {', '.join(sorted(superfluous))}" if superfluous else ""),
