@@ -78,7 +78,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
         errors.reject(
             name,
             "have a nonzero weight on an input with nonzero variance, because a normalized predictor divides by the "
-            "largest eigenvalue",
+            "largest eigenvalue of the correlation, which would be zero",
             weights,
         )
     batch = _with_batch(model, name, weights.shape[:-2])

@@ -90,7 +90,7 @@ def select(trajectory: Trajectory, t: Any, step: Any, modes: Any, members: Any, 
             errors.reject("step", "be left out for a flow, which has times (`t`) but no steps", step)
         chosen &= _records("step", trajectory.step, step, nearest)
     if not chosen.any() and len(chosen):
-        errors.reject("step", "contain a record that `t` contains, too", step)
+        errors.reject("step", "select at least one of the records that `t` selects", step)
     time = ALL if chosen.all() else np.flatnonzero(chosen)
     of_modes = ALL if modes is None else _positions("modes", trajectory.s.shape[-1], modes)
     of_members = () if members is None else _members(trajectory.s.shape[:-2], members)
@@ -108,7 +108,7 @@ def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -
         inside = np.flatnonzero((recorded >= low) & (recorded <= high))
         chosen[inside[:: 1 if value.step is None else errors.count(name, value.step)]] = True
         if not chosen.any():
-            errors.reject(name, f"contain a recorded value ({_listing(recorded)})", value)
+            errors.reject(name, f"contain at least one recorded value ({_listing(recorded)})", value)
         return chosen
     values = np.atleast_1d(errors.real_array(name, value, requirement))
     if values.ndim != 1 or not len(recorded):
@@ -169,7 +169,7 @@ def _members(ensemble: tuple[int, ...], value: Any) -> tuple[Index, ...]:
     If ``members`` has a single number for an axis, the index is a number, so that indexing removes the axis.
     """
     if not ensemble:
-        errors.reject("members", "be left out for a single trajectory", value)
+        errors.reject("members", "be left out for a single trajectory, which is not an ensemble", value)
     values = value if isinstance(value, tuple) else (value,)
     if len(values) > len(ensemble):
         errors.reject("members", f"have at most {len(ensemble)} entries, one for each axis of the ensemble", value)

@@ -177,7 +177,8 @@ def check_model(model: Model, network: Network) -> None:
     if model.inputs is not None:
         errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
     if learned and (model.init != 1).any():
-        errors.reject("model", "have `init` = 1, because the predictor of a Network has random initial weights", model)
+        requirement = "have the default `init` = 1, because the predictor of a Network has random initial weights"
+        errors.reject("model", requirement, model)
     if network.predictor and not learned:
         errors.reject("predictor", f"be left out, because the predictor of {model} is not learned", network.predictor)
     if network.target_schedule != "constant" and not model.structure.separate_target:
