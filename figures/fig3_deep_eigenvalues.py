@@ -132,9 +132,9 @@ def flattening(s: np.ndarray, ranks: slice) -> Interval:
 
 
 def _plateaus(data: dict[Key, Panel]) -> str:
-    """Format a table with the final eigenvalues and the ratios of ``flattening``, in networks and in theory.
+    """Format a table with final eigenvalues, and with final divided by initial spreads of the eigenvalues.
 
-    Each row has one loss, one method and one range of modes.
+    Both numbers are stated for networks and in theory. Each row has one loss, one method and one range of modes.
     """
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():

@@ -36,7 +36,9 @@ Substitution = Callable[[sp.Expr], sp.Expr]  # replaces the views of each mode b
 
 
 class SingularSet(NamedTuple):
-    """A set of views on which a gradient F is infinite: F grows as eps^o at the distance eps from the set.
+    """A set of views on which a gradient F is infinite.
+
+    At a small distance eps from the set, F is proportional to eps^o with an exponent o < 0.
 
     at: equation of the set. conditions: number of linear equations per mode that define the set; 0 for a hypersurface.
     order: the exponent o if there are several modes. order_alone: the exponent o if there is a single mode.

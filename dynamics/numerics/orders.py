@@ -53,7 +53,7 @@ class SignedOrder:
 
     @classmethod
     def of(cls, number: Any) -> "SignedOrder":
-        """Return the order of magnitude of constant numbers; a SignedOrder is returned as it is."""
+        """Return the SignedOrder of numbers that do not depend on w; return a SignedOrder unchanged."""
         if isinstance(number, SignedOrder):
             return number
         number = np.asarray(number, float)

@@ -22,7 +22,7 @@ _hint: ContextVar[Callable[[], str]] = ContextVar("hint", default=str)
 def hinting(hint: Callable[[], str]) -> Iterator[None]:
     """Let progress bars that are created in this context end in a hint, once the work has taken HINT_AFTER seconds.
 
-    hint: function that returns what would make the work faster, or ""; it is called only when it is shown.
+    hint: function that returns what would make the work faster, or ""; it is called only when the hint is to be shown.
     """
     token = _hint.set(hint)
     try:

@@ -208,7 +208,7 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def start_mode_legend(ax: Axes, title: str) -> None:
-    """Write a title above the axes, and let each trajectory that is drawn into them have an entry in a legend."""
+    """Write a title above the axes, and let each trajectory drawn in these axes have an entry in their legend."""
     set_title(ax, title)
     _mode_counts[ax] = set()
 

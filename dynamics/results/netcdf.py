@@ -1,8 +1,9 @@
 """Write trajectories to netCDF files, and read the contents of such files.
 
-The format is netCDF-3 with 64-bit offsets, through SciPy. xarray and all other netCDF programs read it, nothing beyond
-SciPy is installed, and a damaged or hostile file is parsed by Python alone; HDF5 (netCDF-4), which would compress the
-arrays to about three quarters, is parsed by a C library in which such files still cause crashes.
+The format is netCDF-3 with 64-bit offsets, which xarray and all other netCDF programs read. SciPy writes and reads it,
+so that no further library is needed, and a damaged or hostile file is parsed by Python alone. The newer format
+netCDF-4 (HDF5) would compress the arrays to about three quarters, but is parsed by a C library in which such files
+still cause crashes.
 """
 
 import hashlib

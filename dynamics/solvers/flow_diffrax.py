@@ -224,7 +224,10 @@ def _group(
         return jnp.min(jax.vmap(lambda y, most, p: coordinate(own(p)).room(y, most), in_axes=-1)(y, limits, columns))
 
     def equal_modes(before: Array, after: Array) -> Array:
-        """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
+        """Return True if the modes of every member have become equal and no member has weight decay.
+
+        The reason is given in ``EqualModes``.
+        """
         if not keeps_equal_modes(forces.conserves, structure):
             return jnp.asarray(False)
         earlier, later = (

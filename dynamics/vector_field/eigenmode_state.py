@@ -153,7 +153,7 @@ def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
 
 
 def common(values: Any) -> Any:
-    """Return an array whose entries are all equal as a single number, and any other array unchanged.
+    """Return a single number for an array whose entries are all equal; return any other array unchanged.
 
     A power is quicker to compute if the exponent is a number and not an array.
     """

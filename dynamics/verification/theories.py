@@ -22,7 +22,7 @@ def check_theory(name: str, theory: Trajectory) -> None:
 
 
 def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
-    """Return the deviation of a second theory from a first, at all times that both have; models may differ."""
+    """Return the deviation of a second theory from a first, at all times that both have; their models may differ."""
     check_theory("theory", first)
     check_theory("network", second)
     if first.s.shape[-1] != second.s.shape[-1]:

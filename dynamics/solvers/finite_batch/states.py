@@ -33,7 +33,7 @@ class Neighbours(NamedTuple):
     plus, minus: states with the moments mean + share * draw and mean - share * draw, (K, ...), for each of K random
     draws; ``share`` is the argument of ``neighbours``. lagging: state with the mean moments. modes: state that equals
     ``lagging`` except for the target weights of inputs that the encoder ignores; these weights are zero, as if the
-    target did not lag behind the encoder. None if the model has no separate target.
+    target did not lag behind the encoder. ``modes`` is None if the model has no separate target.
     """
 
     plus: NetworkState
