@@ -150,9 +150,9 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
             "variables of the flow",
             model,
         )
-    s = errors.non_negative("s", s, "be finite eigenvalues above zero, of shape (..., M)")
+    s = errors.non_negative("s", s, "be finite eigenvalues above zero, in an array of shape (..., M)")
     if s.ndim == 0 or not s.all():
-        errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)
+        errors.reject("s", "be finite eigenvalues above zero, in an array of shape (..., M)", s)
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because rates are computed for one model", model)
     check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")

@@ -49,7 +49,7 @@ class Method(ABC, Generic[P, R]):
 
     @abstractmethod
     def integrate(self, problem: P) -> R:
-        """Return the solution of a problem that the method can solve."""
+        """Return the solution of a problem; the caller has checked that the method can solve it (``refusal``)."""
 
     def label(self, problem: P) -> str:
         """Return the description of the method, for the field ``method`` of the resulting trajectory."""
