@@ -18,7 +18,10 @@ Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol (or a tuple of symbols)
 
 # Code takes the variances of the noise in place of the standard deviations: for views with other second moments,
 # their counterpart may be negative (see ``dynamics.model.views``).
-EXCESS = {n.sigma1: sp.sqrt(sp.Symbol("excess1", positive=True)), n.sigma2: sp.sqrt(sp.Symbol("excess2", positive=True))}
+EXCESS = {
+    n.sigma1: sp.sqrt(sp.Symbol("excess1", positive=True)),
+    n.sigma2: sp.sqrt(sp.Symbol("excess2", positive=True)),
+}
 
 
 def function(

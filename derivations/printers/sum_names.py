@@ -101,7 +101,9 @@ def _monomial(summand: sp.Expr, spell: Spelling) -> str | None:
     Returns None if the summand is no product of positive integer powers of quantities.
     """
     powers = summand.as_powers_dict()
-    if not all(isinstance(f, sp.Indexed | sp.Symbol) and exponent.is_Integer and exponent > 0 for f, exponent in powers.items()):
+    if not all(
+        isinstance(f, sp.Indexed | sp.Symbol) and exponent.is_Integer and exponent > 0 for f, exponent in powers.items()
+    ):
         return None
     words = sorted(
         (spell(factor) + (f"{exponent}" if exponent > 1 else "") for factor, exponent in powers.items()), key=str.lower

@@ -32,6 +32,21 @@ def gaussian_views(
     return [x + sigma * noise.pop() if has_noise else x for sigma, has_noise in zip(sigmas, noisy, strict=True)]
 
 
+def views_of_moments(
+    key: Array, excess: tuple[Array, Array], cross: Array, shape: tuple[int, ...], dtype: str
+) -> list[Array]:
+    """Return two views (N, B) of B random inputs, whose second moments differ between the inputs.
+
+    shape: (N, B), for N inputs. cross: second moments c (N,) that the views share. excess: second moments n1/c - 1 and
+    n2/c - 1 (N,) of both views, of which one may be negative.
+    """
+    first, second = normals(key, 2, shape, dtype)
+    (e1, e2), c = (a[:, None] for a in excess), cross[:, None]
+    scale = jnp.sqrt(1 + e1)
+    rest = jnp.sqrt(jnp.maximum(e1 * e2 + e1 + e2, 0)) / scale
+    return [jnp.sqrt(c) * scale * first, jnp.sqrt(c) * (first / scale + rest * second)]
+
+
 def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[Array]:
     """Draw ``count`` arrays of independent standard normals by the Box-Muller method.
 

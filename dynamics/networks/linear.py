@@ -17,7 +17,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.networks.gaussian_views import gaussian_views
+from dynamics.networks.gaussian_views import gaussian_views, views_of_moments
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
@@ -37,7 +37,7 @@ class LinearSpec(NamedTuple):
 
     generated: Any  # functions derived for the loss, of which training uses only the loss itself
     structure: Structure
-    noisy: tuple[bool, bool]  # for view 1 and view 2, True if the view has noise
+    noisy: tuple[bool, bool] | None  # for view 1 and view 2, True if the view has noise; None if moments differ
     batch_size: int
     units: str
     dtype: str
@@ -51,7 +51,11 @@ def step(
     root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
     """
     shape = weights.encoder.shape[1], spec.batch_size
-    views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
+    if spec.noisy is None:
+        p = parameters
+        views = views_of_moments(key, (p.excess1, p.excess2), p.cross, shape, spec.dtype)
+    else:
+        views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
     return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
@@ -168,10 +172,10 @@ class LinearNetwork:
     @cached_property
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
-        noisy = bool(p.excess1 > 0), bool(p.excess2 > 0)
+        noisy = (bool(p.excess1 > 0), bool(p.excess2 > 0)) if model.views is None else None
         program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))
-        root = None if model.inputs is None else jnp.asarray(model.input_root, run.dtype)
-        scalars = p.map(lambda a: float(a[0]))
+        root = None if model.input_root is None else jnp.asarray(model.input_root, run.dtype)
+        scalars = p.map(lambda a: float(a[0]) if a.size == 1 else jnp.asarray(a, run.dtype))
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:

@@ -66,9 +66,7 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
     return bool(np.log(np.max(alpha, initial=1.0)) + np.log(np.max(times, initial=1.0)) > LARGEST_EXPONENT)
 
 
-def _blow_up(
-    solution: ExactSolution, cross: Any, log_lam0: npt.NDArray[Any], *numbers: Any
-) -> npt.NDArray[np.float64]:
+def _blow_up(solution: ExactSolution, cross: Any, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
     """Return the time (B,) at which an eigenvalue of each member first diverges; inf for a member that stays finite.
 
     cross: second moments that the views share, by which the time of the formula exceeds that of the flow.

@@ -41,7 +41,9 @@ from dynamics.vector_field.eigenmodes import formulas_of
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
-Key = tuple[DerivedLoss, Structure, str, float | None, tuple[int, ...], int, int]  # identifies an integrator (``_integrator``)
+Key = tuple[
+    DerivedLoss, Structure, str, float | None, tuple[int, ...], int, int
+]  # identifies an integrator (``_integrator``)
 
 LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
