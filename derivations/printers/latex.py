@@ -54,6 +54,8 @@ class MathLatex(LatexPrinter):
         super().__init__({"symbol_names": entries | extra})
 
     def _print_Indexed(self, expr: sp.Basic) -> str:
+        if expr.base in n.STATISTICS:
+            return self._print(n.STATISTICS[expr.base])
         index = ",".join(self._print(i) for i in expr.indices)
         base = self._print(expr.base.label)
         return f"{base[:-1]},{index}}}" if base.endswith("}") and "_{" in base else self._subscript(base, index)

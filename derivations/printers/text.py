@@ -3,9 +3,15 @@
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
+from derivations.symbols import notation as n
+
 
 class MathText(StrPrinter):
     """Print SymPy expressions as one line of plain text, in which symbols have the same names as in code."""
+
+    def _print_Indexed(self, expr: sp.Basic) -> str:
+        statistic = n.STATISTICS.get(expr.base)
+        return super()._print_Indexed(expr) if statistic is None else self._print(statistic)
 
     def _print_Sum(self, expr: sp.Basic) -> str:
         index = expr.variables[0]

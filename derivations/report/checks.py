@@ -16,7 +16,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import derivative
 from derivations.symbols.stop_gradient import StopGradient, release
 from derivations.theory import invariants
-from derivations.theory.moments import VIEW_STATISTICS, VIEWS
+from derivations.theory.moments import VIEW_STATISTICS, VIEWS, without_index
 from derivations.theory.tilting import Tilt, norm_weight
 
 DIGITS, MODES, POINTS = 30, 3, 3
@@ -166,6 +166,7 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
 
     The expectation is computed for two modes by Gauss-Hermite quadrature, which is exact for polynomials.
     """
+    polynomial, value, covariance = map(without_index, (polynomial, value, covariance))
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -226,9 +227,11 @@ def is_tilted(tilt: Tilt) -> None:
     for variable, norm in zip((n.x, n.y), tilt.norms, strict=False):
         precision += variable**2 * sp.hessian(norm.square, pair)
     values = {symbol: value.subs(tilt.definitions) for symbol, value in tilt.definitions.items()}
+    values = {symbol: without_index(value) for symbol, value in values.items()}
+    views = without_index(VIEWS)
     S = sp.Matrix([[values[n.S11[n.k]], values[n.S12[n.k]]], [values[n.S12[n.k]], values[n.S22[n.k]]]])
     relations = {n.D: n.n1 * n.n2 - 1, n.sigma1**2: n.n1 - 1, n.sigma2**2: n.n2 - 1}
-    if sp.simplify(((VIEWS.inv() + precision) * S).subs(relations)) != sp.eye(2):
+    if sp.simplify(((views.inv() + precision) * S).subs(relations)) != sp.eye(2):
         raise ProofError(f"the tilted covariance {S} is not the inverse of K^-1 + P")
-    if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + VIEWS * precision).det()).subs(relations)) != 0:
+    if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + views * precision).det()).subs(relations)) != 0:
         raise ProofError("Delta of the tilted Gaussian is not det(1 + K P)")

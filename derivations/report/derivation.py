@@ -23,7 +23,7 @@ from derivations.report.loss_steps import eigenbasis_step, gradient_step, loss_s
 from derivations.report.steps import SYMBOLS, Step, tex
 from derivations.report.summary import shared_target
 from derivations.symbols import notation as n
-from derivations.theory import rates
+from derivations.theory import moments, rates
 from derivations.theory.expectations import Mixed
 
 # Symbols of targets with separate weights and of other predictors; these do not occur in reports.
@@ -58,7 +58,7 @@ def report(setting: SymbolicLoss) -> list[Step]:
     setting = Explicit(setting) if setting.operators else setting
     loss = shared_target(setting.in_eigenbasis())
     try:
-        rate = rates.rates(setting.in_eigenbasis())
+        rate = moments.white(rates.rates(setting.in_eigenbasis()))
     except UnsupportedLossError as error:
         rate, why = None, str(error)
     steps = [loss_step(setting), eigenbasis_step(setting, loss), gradient_step(setting, loss)]

@@ -103,7 +103,7 @@ def _rate(setting: SymbolicLoss, separate_target: bool) -> list[str]:
     if len(named) > MOST_TERMS or any(len(e.term.sums) > MOST_SUMS for e in named):
         return [IN_EIGENBASIS]
     if not any(e.term.norms for e in named):
-        rate = rates.rates(setting.in_eigenbasis())
+        rate = moments.white(rates.rates(setting.in_eigenbasis()))
         return [f"r_m &= {tex(sp.factor_terms(rate if separate_target else rates.shared_weights(rate)))}"]
     if separate_target:
         return [IN_EIGENBASIS]
@@ -119,7 +119,7 @@ def _learned(setting: SymbolicLoss, separate_target: bool) -> list[str]:
     rate = _rate(setting, separate_target)
     if len(rate) > 1 or r"\mathbb" in rate[0]:
         return [rf"{flow}, \qquad f_m = \mathbb{{E}}\left[-\frac{{\partial L}}{{\partial \lambda_m}}\right]"]
-    force = rates.predictor_force(setting.in_eigenbasis())
+    force = moments.white(rates.predictor_force(setting.in_eigenbasis()))
     return [rf"{flow}, \qquad f_m = {tex(sp.factor_terms(force if separate_target else rates.shared_weights(force)))}"]
 
 

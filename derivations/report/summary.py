@@ -44,7 +44,7 @@ def derivation(
         Line("force on the representation of view 2", "h_m", sp.factor_terms(gradients.force(loss, 2))),
     ]
     try:
-        rate = rates.rates(loss, closure)
+        rate = moments.white(rates.rates(loss, closure))
     except errors.UnsupportedLossError as error:
         rate = RATE
         lines += [Line("rate of the linear network", "r_m", f"a mean over samples: {error}")]
@@ -53,7 +53,7 @@ def derivation(
     shown = rate if isinstance(rate, sp.Expr) else RATE
     lines += _moving(setting, sp.factor_terms(shown), separate_target)
     if learned:
-        lines += _learned(rates.predictor_force(loss, closure))
+        lines += _learned(moments.white(rates.predictor_force(loss, closure)))
     else:
         lines += [Line("predictor", "lam_m", _predictor(setting))]
     if not separate_target:

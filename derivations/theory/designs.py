@@ -208,7 +208,7 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
     shift = 2 * w * zeta1 * force.subs({n.z1[n.m]: w * zeta1, n.z2[n.m]: w * zeta2, n.lam[n.m]: lam, n.ratio[n.m]: 1})
     mean, square = (moments.moment(shift**power, moments.VIEWS, n.m) for power in (1, 2))
-    variance = sp.factor(sp.expand((square - mean**2).subs(moments.VIEW_STATISTICS)))
+    variance = sp.factor(sp.expand(moments.without_index(square - mean**2).subs(moments.VIEW_STATISTICS)))
     return gain**2 * variance.subs(w, lam ** (1 / (2 * n.alpha))) / (-2 * growth)
 
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from math import factorial
+from typing import Any
 
 import sympy as sp
 from sympy.utilities.iterables import multiset_partitions
@@ -27,6 +28,21 @@ def without_index(expression: sp.Basic, *modes: sp.Symbol) -> sp.Basic:
         lambda e: isinstance(e, sp.Indexed) and e.base in n.STATISTICS and (not modes or e.indices[0] in modes),
         lambda e: n.STATISTICS[e.base],
     )
+
+
+def white(expectation: Any) -> Any:
+    """Return the expectation for white views, whose statistics n1, n2 and D are the same in all modes.
+
+    The statistics have no index, and are put before sums over modes. Expectations that are integrals stay as they are.
+    """
+    if not isinstance(expectation, sp.Expr):
+        return expectation
+    return without_index(expectation).replace(sp.Sum, _with_constant_before)
+
+
+def _with_constant_before(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
+    constant, rest = summand.as_independent(limits[0], as_Add=False)
+    return constant * sp.Sum(rest, limits)
 
 
 @cache

@@ -24,7 +24,7 @@ from sympy.core.function import ArgumentIndexError
 from derivations.errors import ProofError
 from derivations.losses.catalogue import Setting
 from derivations.symbols import notation as n
-from derivations.theory import rates
+from derivations.theory import moments, rates
 
 lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
@@ -304,7 +304,7 @@ def shared_forcing_residual() -> sp.Expr:
     """Return the error with which ``shared_forcing`` solves the derived equation for ds_m/dtau; it must be zero."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
-    rate = rates.shared_weights(rate).subs(noiseless)
+    rate = moments.white(rates.shared_weights(rate)).subs(noiseless)
     rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: n.s[e.indices])  # lambda = s
     derived = sp.expand(2 * n.s[n.m] * rate / forcing.unit)
     (tau,) = forcing.A.args

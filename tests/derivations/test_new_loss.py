@@ -62,7 +62,7 @@ def test_rates_are_those_derived_by_hand(quartic, modes, sigma1):
     s, lam = rng.uniform(0.1, 2, (2, 5, modes))
     expected = rates_by_hand(s, lam, 1 + sigma1**2)
     # Rounding, of terms up to n1^2 lam^2 (M + 2) lam^2 s ~ 600.
-    np.testing.assert_allclose(quartic.rates.formula(s, lam, 1.0, sigma1, 0.2), expected, rtol=1e-13, atol=1e-12)
+    np.testing.assert_allclose(quartic.rates.formula(s, lam, 1.0, sigma1**2, 0.04), expected, rtol=1e-13, atol=1e-12)
 
 
 def test_model_takes_the_new_name(quartic):

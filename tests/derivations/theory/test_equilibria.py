@@ -72,9 +72,9 @@ def test_generated_roots_do_not_cancel(setting, sigma, rho):
     """Against 60 digits; the square root of a difference that is near zero doubles the rounding."""
     module = importlib.import_module(f"dynamics.generated.{setting.name}")
     with np.errstate(invalid="ignore"):
-        found = module.fixed_points(*(np.float64(a) for a in (sigma, sigma, rho)))
+        found = module.fixed_points(*(np.float64(a) for a in (sigma**2, sigma**2, rho)))
     with mp.workdps(60):
-        numbers = {n.n1: 1 + sp.Rational(sigma) ** 2, n.n2: 1 + sp.Rational(sigma) ** 2, n.rho: sp.Rational(rho)}
+        numbers = {n.n1: 1 + sp.Rational(sigma**2), n.n2: 1 + sp.Rational(sigma**2), n.rho: sp.Rational(rho)}
         expected = [sp.N(root.subs(numbers), 40) for root in equilibria.roots(own_rate(setting))]
     for value, root in zip(found if isinstance(found, tuple) else [found], expected, strict=True):
         assert np.isnan(value) if not root.is_real else value == pytest.approx(float(root), rel=1e-13)
