@@ -165,7 +165,9 @@ def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: lis
     whole = sp.Add(*(e.coefficient * e.weight * n.Z * e.wick for e in mine))
     generated = sp.Add(*(rates.shared_weights(i.integrand) for i in integrals))
     checks.equal(whole, generated, "the integrand is that of the generated code")
-    definitions = {s: sp.factor_terms(moments.white(rates.shared_weights(e))) for s, e in integral.tilt.definitions.items()}
+    definitions = {
+        s: sp.factor_terms(moments.white(rates.shared_weights(e))) for s, e in integral.tilt.definitions.items()
+    }
     used = {base for e in mine for base in e.wick.atoms(sp.IndexedBase)} | {n.Delta}
     norms = dict(zip("xy", (norm.map(_in_representations) for norm, _ in kind), strict=False))
     written = {axis: tex(sp.sqrt(norm.whole)) for axis, norm in norms.items()}

@@ -291,16 +291,16 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 
 def _check_model(model: Model, target: DesignTarget) -> None:
     errors.instance("model", model, Model, "be a Model")
+    model.check_white_views()
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
         requirement = (
             "have the Euclidean loss without gain and not symmetrised, because gains are derived for this loss only"
         )
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
-    if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
+    if not plain or model.structure.tracked or not isinstance(model.target, Shared):
         requirement = (
-            "have a predictor ClosedForm(alpha), a shared target and white inputs, because gains are derived for these "
-            "models only"
+            "have a predictor ClosedForm(alpha) and a shared target, because gains are derived for these models only"
         )
         errors.reject("model", requirement, model)
     if model.batch_shape:

@@ -103,6 +103,8 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     [0.6, 0.6]
     """
     errors.instance("model", model, Model, "be a Model")
+    if model.views is not None:
+        model.check_white_views()
     return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)
 
 

@@ -262,6 +262,9 @@ def _check_batch(
             "this number",
             batch_size,
         )
+    if model.views is not None:
+        requirement = "be left out for a model with `views`, because fluctuations are predicted for white noise only"
+        errors.reject("batch_size", requirement, batch_size)
     batch_size = errors.count("batch_size", batch_size)
     if model.inputs is not None:
         N = len(model.inputs)

@@ -122,7 +122,7 @@ def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory |
     The prediction contains the mean and the standard deviation of the eigenvalues over networks that have the same
     batch size and number of inputs. Returns None if there is no such prediction, for example for ReLU units.
     """
-    if network.settings["units"] != "linear" or network.weights is None:
+    if network.settings["units"] != "linear" or network.weights is None or network.model.views is not None:
         return None
     if too_many_fluctuating(network.model.structure, _start(network)) is not None:
         return None
@@ -208,7 +208,9 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
-        reason = too_many if predicted is None else predicted.status
+        reason = (
+            f"{network.model.views}" if network.model.views else too_many if predicted is None else predicted.status
+        )
         requirement = (
             f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the fluctuations of this "
             f"network up to the last step ({reason})"

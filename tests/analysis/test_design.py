@@ -106,7 +106,7 @@ def test_modes_that_are_pushed_away_have_no_stable_fixed_point():
 
 UNIFORM = dyn.FastestUniform(0.1)
 PLAIN = "have the Euclidean loss without gain"
-PARTS = "have a predictor ClosedForm(alpha), a shared target and white inputs"
+PARTS = "have a predictor ClosedForm(alpha) and a shared target"
 SINGLE = "have plain numbers as parameters"
 STOPPED = "have the stop-gradient on the target and not be isotropic"
 ENDS, ABOVE_ZERO = "be a range: two ascending numbers (low, high)", "be a range of eigenvalues above zero"

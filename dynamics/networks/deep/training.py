@@ -176,6 +176,8 @@ def check_model(model: Model, network: Network) -> None:
     learned = model.structure.predictor == "learned"
     if model.inputs is not None:
         errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
+    if model.views is not None:
+        errors.reject("model", "have no `views`, because the views of a Network are its augmented images", model)
     if learned and (model.init != 1).any():
         requirement = "have the default `init` = 1, because the predictor of a Network has random initial weights"
         errors.reject("model", requirement, model)
