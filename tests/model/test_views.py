@@ -101,10 +101,13 @@ def test_all_methods_agree(loss, name):
 def test_networks_follow_the_descent_map(loss, name):
     model = model_of(loss, name)
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
-    network = dyn.train(model, rotation * np.sqrt(S0 / CROSS), 60, 0.05, batch_size=200_000, record=60)
-    descent = dyn.iterate(model, S0, 60, 0.05, record=60)
-    rows = np.sort(descent.s[-1]) > 0.01 * descent.s[-1].max()
-    np.testing.assert_allclose(network.s[-1][rows], np.sort(descent.s[-1])[rows], rtol=0.01)  # sampling error
+    arguments = {"batch_size": 50_000, "record": 60, "seed": range(6)}
+    s = dyn.train(model, rotation * np.sqrt(S0 / CROSS), 60, 0.05, **arguments).s[:, -1]
+    descent = np.sort(dyn.iterate(model, S0, 60, 0.05, record=60).s[-1])
+    visible = descent > 1e-3 * descent.max()
+    error = 6 * s.std(axis=0, ddof=1) / np.sqrt(len(s)) + 1e-3 * descent  # effects of finite batches: some N/B = 8e-5
+    assert (np.abs(s.mean(axis=0) - descent) < error)[visible].all()
+    assert (error < 0.07 * descent)[visible].all()
 
 
 # --- results by hand ------------------------------------------------------------------------------------------------
