@@ -138,4 +138,4 @@ def test_every_placement_follows_from_the_one_line(quartic, setting):
     drive = (g * zeta1 + h * zeta2) / np.sqrt(s)
     error = drive.std(axis=0) / np.sqrt(samples)
     # |z| > 4.5 has a chance of 1 in 70 000 per test, two entries each.
-    assert (np.abs(derived.rates.formula(s, lam, 1.0, *NOISE) - drive.mean(axis=0)) < 4.5 * error).all()
+    assert (np.abs(derived.rates.formula(s, lam, 1.0, *np.square(NOISE)) - drive.mean(axis=0)) < 4.5 * error).all()

@@ -129,8 +129,8 @@ def test_cosine_tilt_is_the_theorys(setting):
         assert definitions.keys() == theory.keys()
         for symbol, value in theory.items():
             found = definitions[symbol].subs(n.Delta[n.k], definitions[n.Delta[n.k]])
-            assert sp.simplify(found.subs(n.D, n.n1 * n.n2 - 1) - value) == 0, symbol
-        assert [sp.expand(q) for q in integral.tilt.mean_squares] == [l1 * a, l2 * c]
+            assert sp.simplify(moments.white(found).subs(n.D, n.n1 * n.n2 - 1) - value) == 0, symbol
+        assert [sp.expand(moments.white(q)) for q in integral.tilt.mean_squares] == [l1 * a, l2 * c]
 
 
 def test_view_statistics():
@@ -167,7 +167,7 @@ def test_mean_field_is_the_ratio_of_means(setting):
     expected = theory_mean_field(setting)
     if setting.symmetrised:
         expected = (expected + theory_mean_field(setting, n.n2, n.n1)) / 2
-    found = n.s[MODE] * explicit(rates.shared_weights(derived(setting, "mean_field")), MODES, MODE)
+    found = n.s[MODE] * explicit(moments.white(rates.shared_weights(derived(setting, "mean_field"))), MODES, MODE)
     assert sp.simplify(found - expected) == 0
 
 
@@ -177,7 +177,7 @@ def test_mean_field_flow_of_the_cosine_loss_without_noise():
     pull = sum_over_modes(lambda i: n.lam[i] * (n.lam[i] - n.lam[MODE]) * n.s[i])
     sizes = sum_over_modes(lambda i: n.lam[i] ** 2 * n.s[i]), sum_over_modes(lambda i: n.s[i])
     expected = 2 * n.lam[MODE] * n.s[MODE] * pull / (sizes[0] ** sp.Rational(3, 2) * sp.sqrt(sizes[1]))
-    rate = rates.shared_weights(derived(setting, "mean_field")).subs({n.n1: 1, n.n2: 1})
+    rate = moments.white(rates.shared_weights(derived(setting, "mean_field"))).subs({n.n1: 1, n.n2: 1})
     flow = rates.velocity().subs({rates.rate: rate, n.rho: 0})
     assert sp.simplify(explicit(flow, MODES, MODE) - expected) == 0
 
