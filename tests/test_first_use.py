@@ -30,7 +30,8 @@ class Tensor:
 MISTAKES = {  # a likely mistake: (call, what the message advises)
     "parameter without value": (
         lambda: dyn.Loss("|p - sg(z2)|^2 / 2 + nu * |z1|^2"),
-        "known names are z1, z2, p, W_P. If `nu` is a parameter, give its value, such as nu=0.1.",
+        "known names are z1, z2, p, W_P. If `nu` is a parameter, give its value: "
+        "Loss.parse('|p - sg(z2)|^2 / 2 + nu * |z1|^2', nu=0.1).",
     ),
     "value as keyword": (
         lambda: dyn.Loss("|p|^2 + nu * |z1|^2", nu=0.1),
@@ -42,11 +43,17 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
         "but is 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
     ),
     "detach": (lambda: dyn.Loss.parse("|p - detach(z2)|^2"), "Did you mean `sg`?"),
+    "matrix product": (lambda: dyn.Model("-p @ z2"), "scalar products are written `p . z2`"),
     "ln": (lambda: dyn.Loss.parse("ln(|p|)"), "Did you mean `log`?"),
-    "expression as name": (
-        lambda: dyn.Model("|p - sg(z2)|^2"),
-        "or a user-defined one, such as Loss.parse('|p - sg(z2)|^2 / 2'), but is '|p - sg(z2)|^2'",
+    "parameter in an expression": (
+        lambda: dyn.Model("|p - sg(z2)|^2 + beta * |z1|^2"),
+        "If `beta` is a parameter, give its value: Loss.parse('|p - sg(z2)|^2 + beta * |z1|^2', beta=0.1).",
     ),
+    "stop-gradient of an expression": (
+        lambda: dyn.Model("|p - z2|^2", stop_gradient="target"),
+        "because stop-gradients are written into the expression as sg(...), but is 'target'",
+    ),
+    "product without sign": (lambda: dyn.Model("|p| |z2|"), "write products with `*`, and scalar products with `.`"),
     "alpha of a model": (lambda: dyn.Model("cosine", alpha=0.5), "Use predictor=ClosedForm(alpha=...)."),
     "decay of a model": (lambda: dyn.Model("cosine", decay=0.9), "Use target=EMA(decay=...)."),
     "sigma of a model": (lambda: dyn.Model("cosine", sigma2=0.1), "Use noise=(sigma1, sigma2)."),

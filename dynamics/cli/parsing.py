@@ -65,7 +65,7 @@ def _expressions(values: Values) -> dict[str, Any]:
     for name, description in options(Model).items():
         if not isinstance(description, ExpressionOption) or (text := _value(values, description.flag)) is None:
             continue
-        if not (description.choices and text.isidentifier()):
+        if not description.is_name(text):
             expressions[name] = description.kind(text, {} if expressions else parameters)
     if parameters and not expressions:
         raise click.UsageError("--parameter can only be used with a user-defined loss or with --gain.")

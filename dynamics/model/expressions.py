@@ -67,13 +67,24 @@ class Expression(Value):
             self._check(argument)
             unused = [name for name in values if name not in names(self.text)]
         except ExpressionError as error:
-            raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {_completed(error)}") from None
+            raise errors.ArgumentError(
+                f"Argument `{argument}` must {requirement}, but {self._completed(error)}"
+            ) from None
         if unused:
             errors.reject(
                 argument,
                 f"contain the parameter {unused[0]} in its expression, because a value of {unused[0]} is given",
                 self,
             )
+
+    def _completed(self, error: Any) -> str:
+        """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
+        message = str(error)
+        if error.unknown:
+            values = "".join(f", {name}={errors.excerpt(value)}" for name, value in self.parameters.items())
+            call = f"{type(self).__name__}.parse({errors.excerpt(self.text)}{values}, {error.unknown}=0.1)"
+            message += f". If `{error.unknown}` is a parameter, give its value: {call}"
+        return message if message.endswith("?") else f"{message}."
 
     def _check(self, argument: str) -> None:
         """Raise ExpressionError or ArgumentError unless the text is a valid expression for a loss or a gain.
@@ -137,14 +148,6 @@ class Expression(Value):
             example = f"dyn.{cls.__name__}.parse({(*arguments, cls.example)[0]!r}, {values})"
             raise errors.ArgumentError(f"{cls.__name__} takes parameters in a dictionary; use {example}.")
         return super().__new__(cls)
-
-
-def _completed(error: Any) -> str:
-    """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
-    message = str(error)
-    if error.unknown:
-        message += f". If `{error.unknown}` is a parameter, give its value, such as {error.unknown}=0.1"
-    return message if message.endswith("?") else f"{message}."
 
 
 def _advice(name: str) -> str:

@@ -20,8 +20,10 @@ from dynamics.model.options import (
     ExpressionOption,
     check_names,
     check_options,
+    defaults,
     from_plain,
     option,
+    options,
     parameters_of,
     shown,
     symbols_of,
@@ -52,12 +54,14 @@ class Model(Value):
     Parameters
     ----------
     loss : str or Loss
-        "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a user-defined ``Loss``.
+        "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a
+        user-defined loss: an expression as text, or a ``Loss``, which may have parameters.
     isotropic : bool, default False
         Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate. The definition of
         this version contains its stop-gradients.
-    stop_gradient : {"target", "none", "online"}, default "target"
-        Branch through which no gradient flows.
+    stop_gradient : {"target", "none", "online"}, optional
+        Branch through which no gradient flows; by default the target. To be left out with a user-defined loss, whose
+        expression contains ``sg(...)``, and with a gain.
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
@@ -116,8 +120,9 @@ class Model(Value):
         flag="--isotropic",
         help="Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate.",
     )
-    stop_gradient: str = option(
-        "target",
+    stop_gradient: str | None = option(
+        None,
+        implied="target",
         choices=STOP_GRADIENTS,
         value_type=str,
         flag="--stop-gradient",
@@ -170,6 +175,8 @@ class Model(Value):
     def __post_init__(self) -> None:
         check_options(self)
         check_combination(self)
+        if self.stop_gradient is None and isinstance(self.loss, str) and self.gain is None:
+            object.__setattr__(self, "stop_gradient", options(self)["stop_gradient"].implied)
 
     # --- as plain data and text -------------------------------------------------------------------------------------
 
@@ -199,7 +206,7 @@ class Model(Value):
         >>> dyn.Model.from_dict({"loss": "cosine", "predictor": {"kind": "ClosedForm", "alpha": 0.5}})
         Model(loss='cosine', predictor=ClosedForm(alpha=0.5))
         """
-        return from_plain(cls, description, "the model")
+        return from_plain(cls, _without_implied(description), "the model")
 
     def __repr__(self) -> str:
         return shown(self)
@@ -263,7 +270,7 @@ class Model(Value):
         the loss is isotropic, if the model has a predictor, and if the loss is symmetrised.
         """
         has_predictor = not isinstance(self.predictor, NoPredictor)
-        return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
+        return (self.loss, self.stop_gradient or "target", self.isotropic, has_predictor, self.symmetrised)
 
     @property
     def derivation(self) -> "Setting | UserDefinedLoss":
@@ -426,3 +433,16 @@ def _read_only(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def _without_implied(description: Any) -> Any:
+    """Return the description of a model without a stop-gradient that has no effect.
+
+    Version 0.2 and before wrote the stop-gradient "target" also for user-defined losses and gains. Such a description
+    contains all options; in one that is written by hand, the stop-gradient is refused instead.
+    """
+    written = {name for name, default in defaults(Model).items() if default is not None}
+    if not isinstance(description, dict) or not written <= description.keys():
+        return description
+    stated = isinstance(description["loss"], dict) or description.get("gain") is not None
+    return {name: value for name, value in description.items() if not (stated and name == "stop_gradient")}

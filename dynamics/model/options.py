@@ -30,6 +30,7 @@ class Option:
         is a pair of numbers.
     convert: function that computes the value of the option from the value on the command line.
     example: a valid value, used where a value is needed and the option has none.
+    implied: value that None stands for, in models in which the option has an effect; None if None is not allowed.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -41,12 +42,15 @@ class Option:
     value_type: type = float
     convert: Callable[[Any], Any] | None = None
     example: Any = None
+    implied: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
         """Return the value of the option in the form in which it is stored.
 
         name: name of the option in messages. Raises ArgumentError if the value is not valid.
         """
+        if value is None and self.implied is not None:
+            return None
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
@@ -139,17 +143,21 @@ class ExpressionOption(Option):
     def checked(self, name: str, value: Any) -> Any:
         """Return the loss or gain in the form in which the model stores it; raise ArgumentError if it is not valid.
 
-        A loss is an expression of class ``Loss``, or a name in ``choices``. For a gain, ``choices`` is empty; it is an
-        expression of class ``Gain``, a text that is converted to such an expression, or None.
+        The value is an expression of class ``kind``, a text that is converted to such an expression, or a name in
+        ``choices``. A gain may also be None; ``choices`` is empty for gains.
         """
+        if isinstance(value, self.kind) or (value is None and not self.choices):
+            return value
+        if isinstance(value, str) and not self.is_name(value):
+            return self.kind(value)
+        example = self.kind.example
         if self.choices:
-            otherwise = f"a user-defined one, such as {self.kind.__name__}.parse({self.kind.example!r})"
-            return value if isinstance(value, self.kind) else errors.choice(name, value, self.choices, otherwise)
-        expression = self.kind(value) if isinstance(value, str) else value
-        if expression is not None:
-            requirement = f"be text or a {self.kind.__name__}, such as {self.kind.example!r}"
-            errors.instance(name, expression, self.kind, requirement)
-        return expression
+            return errors.choice(name, value, self.choices, f"an expression, such as {example!r}")
+        errors.reject(name, f"be text or a {self.kind.__name__}, such as {example!r}", value)
+
+    def is_name(self, text: str) -> bool:
+        """Return True if a text is meant as a name in ``choices``: a word, or words joined by blanks or dashes."""
+        return bool(self.choices) and "".join(text.replace("-", " ").split()).isidentifier()
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
         """Return a dictionary from the names of the parameters of the expression to their values."""
@@ -169,12 +177,12 @@ class ExpressionOption(Option):
     def from_plain(self, name: str, plain: Any) -> Any:
         """Return the loss or gain that plain data describe; the inverse of ``to_plain``.
 
-        A dictionary gives an expression with parameters. Text is returned unchanged: it is the name of a loss, or the
-        expression of a gain. name: name of the option in messages. Raises ArgumentError if the data are not valid.
+        A dictionary gives an expression with parameters. Text is returned unchanged: it is the name of a loss, or an
+        expression. name: name of the option in messages. Raises ArgumentError if the data are not valid.
         """
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
-            if self.choices:
+            if self.choices and not (isinstance(plain, str) and not self.is_name(plain)):
                 return errors.choice(name, plain, self.choices, otherwise=table)
             errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
             return plain
@@ -362,8 +370,13 @@ def shown(value: Any) -> str:
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
         return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
-    changed = [name for name, default in defaults(type(value)).items() if not _same(getattr(value, name), default)]
-    changed = changed or list(options(value))[:1]
+    described = options(value)
+    changed = [
+        name
+        for name, default in defaults(type(value)).items()
+        if not any(_same(getattr(value, name), left_out) for left_out in (default, described[name].implied))
+    ]
+    changed = changed or list(described)[:1]
     return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in changed)})"
 
 
