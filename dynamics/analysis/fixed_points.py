@@ -19,6 +19,7 @@ from dynamics.model.model import Model
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
+DECAY_HAS_NONE = "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
 NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not depend on the size of s"
 
 
@@ -178,7 +179,7 @@ def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
     invariant selects one of them. s0: initial eigenvalues (M,).
     """
     if model.weight_decay:
-        return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
+        return DECAY_HAS_NONE
     if not s0.any():
         return "no equilibria: all modes are zero from the start, and stay zero"
     return "" if invariants(model) else "not determined: no invariant selects an equilibrium from a continuous family"

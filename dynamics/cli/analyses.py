@@ -52,7 +52,9 @@ def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> A
 @click.argument("along", metavar="PARAMETER")
 @click.option("--between", type=Numbers(), required=True, help=f"Range of PARAMETER: {RANGE}.")
 @click.option(
-    "--s0", type=Numbers(), help="Initial eigenvalues; required for losses that conserve a quantity, else refused."
+    "--s0",
+    type=Numbers(),
+    help="Initial eigenvalues; for cosine losses without weight decay, whose conserved quantity they set, else refused.",
 )
 @LEARNING_RATE
 @click.option(
