@@ -54,7 +54,7 @@ def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> A
 @click.option(
     "--s0",
     type=Numbers(),
-    help="Initial eigenvalues; for cosine losses without weight decay, whose conserved quantity they set, else refused.",
+    help="Initial eigenvalues; required for cosine losses without weight decay, refused for independent modes.",
 )
 @LEARNING_RATE
 @click.option(
