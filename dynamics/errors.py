@@ -163,9 +163,11 @@ class _Excerpt(reprlib.Repr):
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array; its shape if it has no entries, or more than 8 texts or objects."""
-        if not array.size and array.ndim > 1:
-            return f"<array of shape {array.shape}>"
+        """First and last entries of an array; the shape of one without entries, and of a matrix of more than 8."""
+        if array.ndim > 1 and not 0 < array.size <= 8:
+            numbers = array[np.isfinite(array)] if array.dtype.kind in "iuf" else array[:0]
+            values = f" with values from {numbers.min():.4g} to {numbers.max():.4g}" if numbers.size else ""
+            return f"<array of shape {array.shape}{values}>"
         if array.dtype.kind in "OSUV":
             return f"<array of shape {array.shape} and type {array.dtype}>" if array.size > 8 else repr(array.tolist())
         return np.array2string(array, threshold=8, separator=", ")

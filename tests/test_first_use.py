@@ -83,6 +83,14 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
         lambda: dyn.solve(EUCLIDEAN, [0.1], 10),
         "but is 10. For times up to 10 use np.linspace(0, 10, 101).",
     ),
+    "axis of a phase diagram": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], "weight_decay", ("learning_rate", (0.1, 1.0))),
+        "a pair (name, range), such as ('weight_decay', (0, 0.4)), but is 'weight_decay'",
+    ),
+    "flat axis of a phase diagram": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], ("weight_decay", 0, 0.4), ("learning_rate", (0.1, 1.0))),
+        "a pair (name, range), such as ('weight_decay', (0, 0.4)), but is ('weight_decay', 0, 0.4)",
+    ),
     "rho": (lambda: dyn.bifurcation(EUCLIDEAN, "rho", (0.0, 0.3)), "but is 'rho'. Did you mean 'weight_decay'?"),
     "noise of replace": (lambda: EUCLIDEAN.replace(noise=0.1), "but is 'noise'. Did you mean 'sigma2'?"),
     "lr": (lambda: EUCLIDEAN.replace(lr=0.1), "but is 'lr'."),  # this model has none: no suggestion
@@ -106,6 +114,11 @@ def test_the_advice_on_s0_gives_a_start_also_for_a_collapsed_representation():
         dyn.solve(EUCLIDEAN, [-1e-12, 0.5], TIMES)
 
 
+def test_a_message_has_the_shape_of_a_matrix_in_place_of_its_values():
+    with pytest.raises(dyn.ArgumentError, match=r"but is <array of shape \(50, 4\) with values from -\S+ to \S+>\. If"):
+        dyn.solve(EUCLIDEAN, z, TIMES)
+
+
 C = np.abs(z.T @ z) / len(z)  # positive semidefinite, because its diagonal dominates
 
 
@@ -120,7 +133,7 @@ def test_an_ensemble_that_looks_like_a_matrix_is_solved_with_a_warning(s0, advic
 @pytest.mark.parametrize(
     "s0",
     [
-        np.abs(z),
+        np.abs(z),  # may be weights, or random starts: printed as "ensemble of 50 members of 4 modes"
         np.linspace(0.1, 0.9, 4),
         np.eye(4),
         [[0.1, 0.5], [0.5, 0.1]],

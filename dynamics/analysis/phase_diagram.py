@@ -198,7 +198,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be a pair (name, range): the name of a parameter, and the range of its values", axis)
+        errors.reject(name, "be a pair (name, range), such as ('weight_decay', (0, 0.4))", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     errors.choice(name, parameter, ("learning_rate", *model.parameter_names))

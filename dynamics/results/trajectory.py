@@ -449,7 +449,7 @@ class Trajectory(Result):
     @property
     def headline(self) -> str:
         """The essence of the result on one line."""
-        return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
+        return f"{KINDS[self.kind]}, {self._sizes()}, s {self.s.shape}, {self.model}"
 
     @property
     def title(self) -> str:
@@ -458,8 +458,7 @@ class Trajectory(Result):
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the trajectory."""
-        ensemble = f", ensemble {self.s.shape[:-2]}" if self.s.ndim > 2 else ""
-        rows = [("size", f"modes {self.s.shape[-1]}, times {len(self.t)}{ensemble}")]
+        rows = [("size", f"{self._sizes()}, {_counted(len(self.t), 'time')}")]
         if len(self.t):
             rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
@@ -472,10 +471,21 @@ class Trajectory(Result):
             rows.append(("batch size", f"prediction of s unreliable from step {self.step[~self.reliable][0]} on"))
         return [*rows, ("status", self.status)]
 
+    def _sizes(self) -> str:
+        """Return the numbers of members and modes, so that a matrix that was taken as an ensemble is noticed."""
+        modes, members = _counted(self.s.shape[-1], "mode"), self.s.shape[:-2]
+        if not members:
+            return modes
+        return f"ensemble of {' x '.join(map(str, members))} member{'s' * (math.prod(members) != 1)} of {modes}"
+
     @property
     def is_quick_to_draw(self) -> bool:
         """True if there are lines to draw, and few enough modes and points for the card in a notebook."""
         return len(self.t) > 1 and 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _span(s: Array) -> str:

@@ -164,7 +164,7 @@ def test_one_mode_alone_is_no_line():
 
 def test_a_printed_run_names_model_axes_steps_and_status(two):
     text = " ".join(str(two).split())
-    for part in ("Network of Model(loss='cosine'", "modes 4, times 4, ensemble (2,)", "step 0 ... 12"):
+    for part in ("Network of Model(loss='cosine'", "ensemble of 2 members of 4 modes, 4 times", "step 0 ... 12"):
         assert part in text
     assert text.endswith("status complete") and max(map(len, str(two).splitlines())) <= 120
 
