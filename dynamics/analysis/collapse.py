@@ -159,7 +159,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     errors.instance("model", model, Model, "be a Model")
     if not _is_decided(model):
         requirement = (
-            "have fixed points that determine the limit of the flow (for other models use solve(..., until='steady'))"
+            "have fixed points that determine the limit of the flow (for other models use `solve` with until='steady')"
         )
         errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)

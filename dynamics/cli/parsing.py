@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 from dynamics.cli.options import RANDOM
+from dynamics.cli.wording import in_options
+from dynamics.errors import ArgumentError
 from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
@@ -99,7 +101,11 @@ def weights_of(model: Model, values: Values) -> Any:
     if model.inputs is not None:
         refuse_given("--input-variances", RANDOM["inputs"])
         arguments["inputs"] = len(model.inputs)
-    return random_weights(**arguments)
+    try:
+        return random_weights(**arguments)
+    except ArgumentError as error:
+        flags = {argument: f"--{option.replace('_', '-')}" for argument, option in RANDOM.items()}
+        raise click.UsageError(in_options(str(error), click.get_current_context().command, flags)) from None
 
 
 def refuse_given(flag: str, *names: str) -> None:

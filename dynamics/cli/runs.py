@@ -14,7 +14,7 @@ from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
 @apply(S0, WEIGHTS, CLOSURE)
 @click.option(
     "--end-time",
-    type=float,
+    type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
     help="Last time, in units of learning rate times steps.",

@@ -169,7 +169,7 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     assert "Missing option '--out'" in call("plot", path).stderr
     assert "--out must end in one of .png, .pdf, .svg" in call("plot", path, "--out", "a.csv").stderr
     wrong = call("plot", path, "--quantity", "speed", "--out", tmp_path / "a.png")
-    assert wrong.exit_code == 2 and "Argument `quantity` must be one of 's'" in wrong.stderr
+    assert wrong.exit_code == 2 and "--quantity must be one of 's'" in wrong.stderr
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
 
 
