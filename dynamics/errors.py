@@ -36,6 +36,14 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "lsoda": "scipy",
     "dopri8": "jax",
     "diffrax": "jax",
+    "integrate": "solve",
+    "simulate": "solve",
+    "gradient_descent": "iterate",
+    "fit": "train",
+    "fixed_points": "equilibria",
+    "predictor": "ClosedForm",
+    "directpred": "ClosedForm",
+    "target": "EMA",
 }
 LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
 
@@ -206,7 +214,9 @@ def nearest(value: Any, allowed: Iterable[str]) -> str | None:
     allowed, meant = list(allowed), SYNONYMS.get(value.lower())
     if meant in allowed:
         return meant
-    return next(iter(difflib.get_close_matches(value.lower(), allowed, n=1)), None)
+    close = difflib.get_close_matches(value.lower(), [name.lower() for name in allowed], n=1)
+    same = [name for name in allowed if name.lower() in close]
+    return max(same, key=lambda name: name[0] == value[0]) if same else None
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:

@@ -148,6 +148,30 @@ def test_other_ensembles_are_solved_without_a_warning(s0):
         dyn.solve(EUCLIDEAN, s0, TIMES)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("sovle", "solve"),
+        ("equilibriums", "equilibria"),
+        ("simulate", "solve"),
+        ("Ema", "EMA"),
+        ("closedform", "ClosedForm"),
+        ("phasediagram", "phase_diagram"),
+        ("Colapse", "Collapse"),
+        ("colapse", "collapse"),
+    ],
+)
+def test_an_unknown_name_of_the_package_suggests_the_nearest(name, near):
+    with pytest.raises(AttributeError, match=rf"^`dynamics` has no `{name}`. Did you mean `{near}`\?$"):
+        getattr(dyn, name)
+
+
+def test_an_unknown_name_without_a_similar_one_suggests_nothing():
+    with pytest.raises(AttributeError, match="^`dynamics` has no `qwertz`.$"):
+        dyn.qwertz  # noqa: B018
+    assert not hasattr(dyn, "__wrapped__")
+
+
 EXTRAS = ("xarray", "pandas", "zarr", "equinox", "optax", "sklearn", "threadpoolctl", "distributed", "latex2mathml")
 
 
