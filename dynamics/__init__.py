@@ -22,8 +22,10 @@ def __getattr__(name: str) -> Any:
     try:
         return _load(name)
     except AttributeError:
-        if name in __all__ or name.startswith("_"):
+        if name in __all__:
             raise
+        if name.startswith("_"):
+            raise AttributeError(f"`dynamics` has no `{name}`.") from None
     from dynamics.errors import nearest
 
     alike = [public for public in __all__ if public[0].isupper() == name[0].isupper()]  # classes, or functions

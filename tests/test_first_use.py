@@ -167,7 +167,7 @@ def test_an_unknown_name_of_the_package_suggests_the_nearest(name, near):
 
 
 def test_an_unknown_name_without_a_similar_one_suggests_nothing():
-    with pytest.raises(AttributeError, match="^`dynamics` has no `qwertz`.$"):
+    with pytest.raises(AttributeError, match=r"^`dynamics` has no `qwertz`\.$"):
         dyn.qwertz  # noqa: B018
     assert not hasattr(dyn, "__wrapped__")
 
