@@ -102,6 +102,6 @@ def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
     ],
 )
 def test_the_bar_of_long_training_says_what_would_be_faster(changes, hint, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "HINT_AFTER", 0.0)
+    monkeypatch.setattr(progress, "HINT_AFTER", -1.0)
     a_run(progress=True, **changes)
     assert hint in capsys.readouterr().err
