@@ -5,6 +5,7 @@ A check returns the validated value, or raises an ArgumentError that names the a
 
 import difflib
 import importlib.util
+import inspect
 import operator
 import os
 import reprlib
@@ -44,6 +45,17 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "predictor": "ClosedForm",
     "directpred": "ClosedForm",
     "target": "EMA",
+    "s0": "W0",
+    "t": "times",
+    "steps": "times",
+    "epochs": "steps",
+    "times": "steps",
+    "tau": "decay",
+    "momentum": "decay",
+}
+ADVICE = {  # on arrays of a type that NumPy does not order, by the letter of the type
+    "U": "Write numbers without quotes.",
+    "c": "Complex eigenvalues of a symmetric matrix are real with np.linalg.eigvalsh.",
 }
 LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
 
@@ -158,6 +170,25 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
+def call_advice(function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """Return advice on a call with wrong arguments: the nearest keyword, or all arguments of the function.
+
+    The result is None if the function can be called with these arguments.
+    """
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError:
+        known = [parameter.name for parameter in signature.parameters.values() if parameter.name != "self"]
+        near = [nearest(name, known) for name in named if name not in known]
+        if near and near[0]:
+            return f"Did you mean `{near[0]}`?"
+        untyped = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+        call = inspect.Signature([p if p.default is p.empty else p.replace(default=None) for p in untyped])
+        return f"Call it as {function.__name__}{str(call).replace('=None', '')}."
+    return None
+
+
 class _Excerpt(reprlib.Repr):
     """A variant of ``repr`` that abbreviates collections: many entries, and deeply nested levels, are left out."""
 
@@ -203,7 +234,8 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
         near = nearest(value, allowed)
         hint = f" Did you mean '{near}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
-        raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {excerpt(value)}.{hint}")
+        listing = listing if len(allowed) == 1 else f"one of {listing}"
+        raise ArgumentError(f"Argument `{name}` must be {listing}, but is {excerpt(value)}.{hint}")
     return value
 
 
@@ -255,7 +287,7 @@ def real_array(name: str, value: Any, requirement: str = "be finite real numbers
     """
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or not array.size:
-        reject(name, requirement, value if array.ndim == 0 else array)
+        reject(name, requirement, value if array.ndim == 0 else array, ADVICE.get(array.dtype.kind, ""))
     with np.errstate(all="ignore"):  # extended precision may overflow
         numbers = np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
     if not np.isfinite(numbers).all():
@@ -337,7 +369,8 @@ def count(name: str, value: Any, least: int = 1) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        reject(name, requirement, value)
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+        reject(name, requirement, value, f"Write {int(value)}." if whole else "")
     if not least <= number < 2**63:
         reject(name, requirement if number < least else f"{requirement} and below 2^63", value)
     return number

@@ -97,6 +97,73 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
 }
 
 
+MISTAKES |= {
+    "text as eigenvalues": (
+        lambda: dyn.solve(EUCLIDEAN, "0.1,0.5", TIMES),
+        "Write numbers without quotes.",
+    ),
+    "texts as eigenvalues": (lambda: dyn.solve(EUCLIDEAN, ["0.1"], TIMES), "Write numbers without quotes."),
+    "complex eigenvalues": (
+        lambda: dyn.solve(EUCLIDEAN, np.linalg.eigvals([[0, 1], [-1, 0]]), TIMES),
+        "are real with np.linalg.eigvalsh",
+    ),
+    "name of a loss": (
+        lambda: dyn.solve("cosine", [0.1], TIMES),
+        "be a Model, such as Model('cosine'), but",
+    ),
+    "class of a predictor": (lambda: dyn.Model("cosine", predictor=dyn.EMA), "NoPredictor(), but is <class"),
+    "class in place of an object": (lambda: dyn.Model("cosine", target=dyn.EMA), "EMA'>. Write EMA(decay)."),
+    "option of a component": (
+        lambda: dyn.ClosedForm(alhpa=1),
+        "Did you mean `alpha`?",
+    ),
+    "option of no predictor": (lambda: dyn.NoPredictor(alpha=1), "has no option `alpha`; its options are none."),
+    "steps as float": (
+        lambda: dyn.iterate(EUCLIDEAN, [0.1], 1e3, 0.1),
+        "but is 1000.0. Write 1000.",
+    ),
+    "times as steps": (
+        lambda: dyn.iterate(EUCLIDEAN, [0.1], np.linspace(0, 1, 5), 0.1),
+        "Give their number; the argument `record` selects steps, and `solve` takes times.",
+    ),
+    "another predictor": (lambda: EUCLIDEAN.replace(predictor=dyn.Learned()), "Create another model with `predictor`."),
+    "one choice": (lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES, until=True), "`until` must be 'steady', but is True"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: dyn.iterate(EUCLIDEAN, [0.1], 10, lr=0.1), "keyword argument 'lr'. Did you mean `learning_rate`?"),
+        (lambda: dyn.solve(EUCLIDEAN, [0.1], steps=10), "keyword argument 'steps'. Did you mean `times`?"),
+        (lambda: dyn.train(EUCLIDEAN, s0=[0.1], steps=10), "keyword argument 's0'. Did you mean `W0`?"),
+        (lambda: dyn.equilibria(EUCLIDEAN), "argument: 's0'. Call it as equilibria(model, s0, *, learning_rate)."),
+        (lambda: dyn.design(time=5), "keyword argument 'time'. Call it as design(target, model, *, between)."),
+        (
+            lambda: dyn.prepare(EUCLIDEAN, 2, TIMES),
+            "but 3 were given. Call it as prepare(model, *, modes, times, method, **options).",
+        ),
+        (
+            lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(time=0),
+            "argument 'time'. Call it as select(*, t, step, modes, members, nearest).",
+        ),
+    ],
+)
+def test_a_call_with_wrong_arguments_names_the_right_ones(call, advice):
+    with pytest.raises(TypeError) as raised:
+        call()
+    assert str(raised.value).endswith(advice)
+
+
+def test_an_error_inside_of_a_call_is_no_wrong_call(monkeypatch):
+    def fails(*_):
+        raise TypeError("inside")
+
+    monkeypatch.setattr(EUCLIDEAN.__class__, "check_start", fails)
+    with pytest.raises(TypeError, match=r"^inside$"):
+        dyn.solve(EUCLIDEAN, [0.1], TIMES)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_message_for_a_likely_mistake_says_what_to_do(mistake):
     call, advice = MISTAKES[mistake]

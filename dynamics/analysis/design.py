@@ -290,7 +290,7 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 
 
 def _check_model(model: Model, target: DesignTarget) -> None:
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
         requirement = (
             "have the Euclidean loss without gain and not symmetrised, because gains are derived for this loss only"

@@ -170,7 +170,7 @@ def phase_diagram(
     [['isotropic' 'collapse']
      ['isotropic' 'collapse']]
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if model.inputs is not None:
         requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
         errors.reject("model", requirement, model)

@@ -341,6 +341,10 @@ class Model(Value):
         """
         model = self
         for name, value in parameters.items():
+            if name in options(self) and name not in self.parameter_names:
+                numbers = errors.nearest(name, self.parameter_names)
+                advice = f"Did you mean '{numbers}'?" if numbers else f"Create another model with `{name}`."
+                errors.reject("parameter", f"be one of {', '.join(map(repr, self.parameter_names))}", name, advice)
             errors.choice("parameter", name, self.parameter_names)
             model = with_parameter(model, name, value)
         return model

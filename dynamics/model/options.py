@@ -102,7 +102,8 @@ class ComponentOption(Option):
         """Return the component if its class is allowed; otherwise raise ArgumentError."""
         *most, last = map(signature, self.classes)
         if not isinstance(value, self.classes):
-            errors.reject(name, f"be {', '.join(most)} or {last}", value)
+            advice = f"Write {signature(value)}." if value in self.classes else ""
+            errors.reject(name, f"be {', '.join(most)} or {last}", value, advice)
         return value
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def check_names(kind: type, names: Iterable[str]) -> None:
         pairs = [f"{option}=({', '.join(_pair(d))})" for option, d in known.items() if name in _pair(d)]
         near = errors.nearest(name, known)
         advice = f"Use {' or '.join(places + pairs)}." if places + pairs else f"Did you mean `{near}`?" if near else ""
-        message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known)}."
+        message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known) or 'none'}."
         raise errors.ArgumentError(f"{message} {advice}".rstrip())
 
 

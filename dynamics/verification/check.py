@@ -127,7 +127,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     >>> [level.name for level in report.levels]
     ['basis', 'gradient', 'rates', 'exact', 'descent map', 'network']
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     check_progress(progress)
     if model.inputs is not None:
         requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
