@@ -78,7 +78,8 @@ def plot_trajectory(
 def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
     """Return the values on the horizontal axis: the steps of a trajectory, or the times for a flow.
 
-    Also returns the times if ``ax`` already shows time. Raises ArgumentError for a flow if ``ax`` shows steps.
+    If ``ax`` already shows time, the times are returned in any case. Raises ArgumentError for a flow if ``ax`` shows
+    steps.
     """
     shown = ax.get_xlabel()
     if trajectory.step is None and shown == STEP:
@@ -97,7 +98,7 @@ def title_of(model: Any) -> str:
 
 
 def label_of_trajectory(trajectory: Any, title: str = "") -> str:
-    """Return the name of a trajectory in a legend; it includes the model if the title of the plot states another."""
+    """Return the name of a trajectory in a legend, with the model if the title of the plot names another model."""
     parts = [NAMES[trajectory.kind]]
     if trajectory.settings.get("closure") == "mean_field":
         parts.append("mean field")
@@ -174,7 +175,7 @@ def _chosen(values: npt.NDArray[np.float64], lines: bool | int | None) -> npt.ND
 
 
 def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Return quantiles (Q, ...) over the first axis of values (B, ...), by linear interpolation, without nan."""
+    """Return quantiles (Q, ...) over the first axis of values (B, ...), by linear interpolation; nan is left out."""
     ordered = np.sort(values, axis=0)  # nan are last
     count = np.isfinite(ordered).sum(axis=0)
     place = np.asarray(fractions).reshape(-1, *[1] * count.ndim) * np.maximum(count - 1, 0)

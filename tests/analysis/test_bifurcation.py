@@ -240,7 +240,7 @@ def test_a_start_is_not_required_where_there_are_no_equilibria_for_any(model, pa
         ),
         (
             lambda: dyn.bifurcation(COSINE, "learning_rate", (0, 1)),
-            "`between` must have a range of values that `learning_rate` can have",
+            "`between` must contain only values that `learning_rate` can have",
         ),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
         (
