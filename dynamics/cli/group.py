@@ -7,7 +7,8 @@ import click
 
 from dynamics import __version__
 from dynamics.cli.exits import MEANINGS, reported
-from dynamics.cli.wording import in_options, list_hint
+from dynamics.cli.hints import option_hint, word_hint
+from dynamics.cli.wording import in_options
 from dynamics.numerics.progress import rewording
 
 SECTIONS = {  # titles of the groups of commands in the help, for each module that defines commands
@@ -28,16 +29,19 @@ Eigenvalue dynamics of non-contrastive self-supervised learning. To try first:
 
 
 class Command(click.Command):
-    """A command; the message for a list of numbers in the wrong form states the right form."""
+    """A command; messages for options that are missing, or written in another form, state the right ones."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the options of the command; raises a usage error, with a hint on lists of numbers."""
+        """Read the options of the command; raises a usage error, with a hint."""
         words = list(args)  # click removes words from its list
         try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if hint := option_hint(self, error.option_name):
+                raise click.UsageError(f"{error.message.rstrip('.')}. {hint}", ctx) from None
+            raise
         except click.UsageError as error:
-            hint = list_hint(self, words)
-            if hint and not isinstance(error, click.NoSuchOption):
+            if hint := word_hint(self, words):
                 raise click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", ctx) from None
             raise
 

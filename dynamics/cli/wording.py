@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from itertools import takewhile
 
 import click
 
@@ -12,7 +11,7 @@ from dynamics.model.options import ComponentOption, options
 RENAMED = {  # words for arguments that are no option of the command, or that have another name there
     "model": "the model",
     "parameter": "PARAMETER",
-    "path": "--out",
+    "path": "FILE",
     "times": "--end-time",
     "until": "--until",
 }
@@ -65,35 +64,3 @@ def _flags(command: click.Command) -> dict[str, str]:
         for parameter in command.params
     }
     return of_command | (of_model if "loss" in of_command else {})
-
-
-def list_hint(command: click.Command, words: list[str]) -> str:
-    """Return how the numbers of an option are written that stand in ``words`` in another form; "" if there are none.
-
-    Lists of numbers are separated by commas, such as "--s0 0.1,0.3"; pairs, such as "--noise 0 0.1", by a blank.
-    """
-    listed = {flag for option in command.params if _is_list(option) for flag in option.opts}
-    pairs = {flag for option in command.params if option.nargs == 2 and not _is_list(option) for flag in option.opts}
-    for position, flag in enumerate(words):
-        following = words[position + 1 :]
-        if flag in pairs and following and _are_numbers(following[0].split(",")) and "," in following[0]:
-            return f"The two numbers of {flag} are separated by a blank: {flag} {' '.join(following[0].split(','))}."
-        if flag in pairs and not _are_numbers(following[:2]):
-            return f"{flag} has two numbers, such as {flag} 0 0.1."
-        if flag not in listed:
-            continue
-        name = list(takewhile(lambda word: not _are_numbers([word.strip(",")]), following[:1]))
-        numbers = list(takewhile(lambda word: _are_numbers([word.strip(",")]), following[len(name) :]))
-        if len(numbers) > 1:
-            joined = ",".join(number.strip(",") for number in numbers)
-            return f"Numbers of a list are separated by commas: {' '.join([flag, *name, joined])}."
-    return ""
-
-
-def _is_list(option: click.Parameter) -> bool:
-    kinds = option.type.types if isinstance(option.type, click.Tuple) else [option.type]
-    return any(kind.name == "numbers" for kind in kinds)
-
-
-def _are_numbers(words: list[str]) -> bool:
-    return all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", word) for word in words)

@@ -349,7 +349,7 @@ WRONG = {
     "s0 no numbers": ([*SOLVE, "--s0", "a,b"], "--s0 must be a list of numbers, such as 0.02,0.2,2, but is 'a,b'"),
     "s0 negative": ([*SOLVE, "--s0", "0.1,-1"], "--s0 must be finite and non-negative eigenvalues"),
     "s0 empty": ([*SOLVE, "--s0", ""], "--s0 must be finite and non-negative eigenvalues"),
-    "times negative": ([*SOLVE, "--end-time", "-1"], "'--end-time': -1.0 is not in the range"),
+    "times negative": ([*SOLVE, "--end-time", "-1"], "--end-time must be at least 0, but is -1."),
     "no times": ([*SOLVE, "--points", "0"], "'--points': 0 is not in the range"),
     "negative number of times": ([*SOLVE, "--points", "-3"], "points"),
     "unknown method": ([*SOLVE, "--method", "euler"], "--method must be one of"),

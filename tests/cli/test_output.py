@@ -125,7 +125,7 @@ def test_analyses_are_drawn(command, tmp_path):
     [
         (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, nc, png, pdf, svg."),
         (["--out", "-", "--format", "csv", "--json"], "--json cannot be used with --out -"),
-        (["--format", "csv"], "--format can only be used with --out."),
+        (["--format", "csv"], "--format can only be used with --out, such as --out -"),
         (["--out", "a.csv", "--format", "xlsx"], "'xlsx' is not one of"),
         (["--out", "a.text"], "--out must end in one of .txt, .json"),
         (["--out", ""], "--out must end in one of .txt, .json"),
