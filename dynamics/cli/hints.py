@@ -6,7 +6,8 @@ from itertools import takewhile
 
 import click
 
-from dynamics.generated.catalogue import LOSSES
+from dynamics.model.model import Model
+from dynamics.model.options import options
 
 INSTEAD = {  # names of options that do not exist, and what to use; a hint is given if the command has its options
     ("model",): "A model is described by options such as --loss and --noise.",
@@ -35,11 +36,12 @@ def option_hint(command: click.Command, flag: str) -> str:
 
 def word_hint(command: click.Command, words: list[str]) -> str:
     """Return how a value that has another form in ``words``, a command line, is written; "" if there is none."""
-    options = {flag: option for option in command.params if isinstance(option, click.Option) for flag in option.opts}
+    by_flag = {flag: option for option in command.params if isinstance(option, click.Option) for flag in option.opts}
+    losses = options(Model)["loss"].choices if "--loss" in by_flag else ()
     for position, word in enumerate(words):
-        if word in LOSSES and "--loss" in options and words[position - 1 : position] != ["--loss"]:
+        if word in losses and words[position - 1 : position] != ["--loss"]:
             return f"A loss is given as --loss {word}."
-        if word in options and (hint := _value_hint(options[word], word, words[position + 1 :])):
+        if word in by_flag and (hint := _value_hint(by_flag[word], word, words[position + 1 :])):
             return hint
     return ""
 
