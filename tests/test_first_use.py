@@ -127,6 +127,15 @@ MISTAKES |= {
         "Give their number; the argument `record` selects steps, and `solve` takes times.",
     ),
     "another predictor": (lambda: EUCLIDEAN.replace(predictor=dyn.Learned()), "Create another model with `predictor`."),
+    "correlation of equilibria": (lambda: dyn.equilibria(EUCLIDEAN, np.eye(3)), "eigenvalues: np.linalg.eigvalsh(C)."),
+    "parameter of a model": (
+        lambda: dyn.Model("|p|^2 + beta * |z1|^2", beta=0.1),
+        "A parameter of a loss is given with its expression: Loss.parse('...', beta=...).",
+    ),
+    "plane without learning rate": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], ("weight_decay", (0, 0.4)), ("sigma1", (0, 1))),
+        "`learning_rate` must be given, unless `x` or `y` has the name 'learning_rate'",
+    ),
     "one choice": (lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES, until=True), "`until` must be 'steady', but is True"),
 }
 

@@ -16,6 +16,7 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.starts import matrix_advice
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
@@ -51,7 +52,8 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError if they are not valid."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory", s0)
+        requirement = "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory"
+        errors.reject("s0", requirement, s0, matrix_advice(s0))
     return s0
 
 

@@ -220,5 +220,7 @@ def _ensemble(
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
         errors.reject("learning_rate", "be left out, because `x` or `y` already sets the learning rate", learning_rate)
+    if swept is None and learning_rate is None:
+        errors.reject("learning_rate", "be given, unless `x` or `y` has the name 'learning_rate'", None)
     eta = np.asarray(errors.positive_number("learning_rate", learning_rate)) if swept is None else swept
     return model.replace(**values), eta[..., None]

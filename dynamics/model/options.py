@@ -252,6 +252,8 @@ def check_names(kind: type, names: Iterable[str]) -> None:
         pairs = [f"{option}=({', '.join(_pair(d))})" for option, d in known.items() if name in _pair(d)]
         near = errors.nearest(name, known)
         advice = f"Use {' or '.join(places + pairs)}." if places + pairs else f"Did you mean `{near}`?" if near else ""
+        if not advice and any(isinstance(description, ExpressionOption) for description in known.values()):
+            advice = f"A parameter of a loss is given with its expression: Loss.parse('...', {name}=...)."
         message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known) or 'none'}."
         raise errors.ArgumentError(f"{message} {advice}".rstrip())
 
