@@ -231,7 +231,7 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        near = nearest(value, allowed)
+        near = nearest(value, allowed) if len(allowed) > 1 else None
         hint = f" Did you mean '{near}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
         listing = listing if len(allowed) == 1 else f"one of {listing}"

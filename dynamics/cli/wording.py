@@ -24,6 +24,8 @@ def in_options(message: str, command: click.Command, renamed: Mapping[str, str] 
     "--method auto", and "NoPredictor()" becomes "no predictor (--no-predictor)". renamed: names of arguments, and the
     options that replace them; all other arguments are known from the command and the options of a model.
     """
+    if command.name == "sweep":  # the names are keys of its file, which are those of Python
+        return message
     names = {**_flags(command), **renamed}
     message = re.sub(r"\b(?:Loss|Gain)\.parse\((?:'[^']*'|\"[^\"]*\"), ", "--parameter ", message)
     message = re.sub(r"(--parameter \w+=[\w.]+)\)", r"\1", message)

@@ -94,7 +94,7 @@ REFUSED = {
     "dataset": (lambda: {"dataset": [1, 2]}, "be a dataset"),
     "x": (lambda: {"x": "sigma1"}, "be one of 'weight_decay', 'sigma2', but is 'sigma1'"),
     "y": (lambda: {"x": "sigma2", "y": "sigma2"}, "be another axis than `x`"),
-    "quantity": (lambda: {"quantity": "status"}, "be one of 's', but is 'status'"),
+    "quantity": (lambda: {"quantity": "status"}, "be 's', but is 'status'"),
     "lines": (lambda: {"dataset": dataset("weight_decay", "seed"), "lines": -1}, "be a whole number"),
 }
 
