@@ -15,7 +15,7 @@ from dynamics import errors
 from dynamics.numerics.files import replacing
 from dynamics.numerics.progress import progress_bar
 from dynamics.presentation.plotting import STEP, STYLE, WIDTH, start_mode_legend, styled_axes
-from dynamics.results.plotting import plot_trajectory, title_of
+from dynamics.results.plotting import plot_trajectory, titles_of
 
 WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 MOST_FRAMES = 500  # all frames of a GIF are kept in memory until the file is written
@@ -48,7 +48,7 @@ def animate_trajectory(
 ) -> Path:
     """Write an animation in which a trajectory, and others on the same axes, are drawn from left to right."""
     ax: Axes = styled_axes(Figure(figsize=(WIDTH, 3.0), layout="constrained"))[0, 0]
-    start_mode_legend(ax, title_of(trajectory.model))
+    start_mode_legend(ax, *titles_of(trajectory.model))
     for result in (trajectory, *others):
         plot_trajectory(result, ax, quantity)
     low, high = ax.dataLim.intervalx
