@@ -18,6 +18,7 @@ from dynamics.presentation.plotting import STEP, STYLE, WIDTH, start_mode_legend
 from dynamics.results.plotting import plot_trajectory, titles_of
 
 WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
+INSTALL_FFMPEG = "Install ffmpeg, for example by `apt install ffmpeg`, `brew install ffmpeg` or `conda install ffmpeg`."
 MOST_FRAMES = 500  # all frames of a GIF are kept in memory until the file is written
 DPI = 120
 HOLD = 1.5  # seconds for which the last frame is shown
@@ -31,7 +32,7 @@ def check_file(path: Any) -> Path:
         errors.reject("path", f"end in {' or '.join(WRITERS)}", str(path))
     if not WRITERS[suffix].isAvailable():
         requirement = "end in .gif, because .mp4 files are written by the program ffmpeg, which is not installed"
-        errors.reject("path", requirement, str(path))
+        errors.reject("path", requirement, str(path), INSTALL_FFMPEG)
     if not path.parent.is_dir():
         errors.reject("path", "name a file in an existing folder", str(path))
     return path
