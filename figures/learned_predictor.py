@@ -4,6 +4,7 @@ The figure shows the eigenvalue of the correlation against the eigenvalue of the
 weight decay, as in Figure 3 of Tian, Chen and Ganguli (2021).
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,9 +48,13 @@ def model(rho: float, init: npt.ArrayLike) -> dyn.Model:
     return dyn.Model("euclidean", predictor=dyn.Learned(rate=1.0, init=init), noise=NOISE, weight_decay=rho)
 
 
-def compute(full: bool) -> dict[float, Panel]:
-    """Return a panel for each weight decay."""
-    return {rho: _panel(rho, BATCH[full]) for rho in DECAYS}
+KEYS = DECAYS
+PANELS = panel_names(f"weight decay {rho:g}" for rho in DECAYS)
+
+
+def compute(full: bool, keys: Iterable[float] = KEYS) -> dict[float, Panel]:
+    """Return a panel for each weight decay, or for some."""
+    return {rho: _panel(rho, BATCH[full]) for rho in keys}
 
 
 def _panel(rho: float, batch: int) -> Panel:
@@ -61,9 +66,6 @@ def _panel(rho: float, batch: int) -> Panel:
     W0, learned = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
     network = dyn.train(learned, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
     return Panel(flow, network)
-
-
-PANELS = panel_names(f"weight decay {rho:g}" for rho in DECAYS)
 
 
 def draw(data: dict[float, Panel]) -> Figure:
