@@ -32,6 +32,7 @@ def test_the_title_is_broken_into_lines_and_the_legend_states_another_model():
     assert "<br>" in figure.layout.title.text
     assert figure.data[0].name == "theory: flow"
     assert "user-defined loss" in figure.data[1].name and "0.2" in figure.data[1].name
+    assert [trace.line.dash for trace in figure.data] == ["solid", "dash"]
 
 
 def test_theory_and_network_share_a_figure():
