@@ -89,7 +89,7 @@ def _phrases(part: Any, name: str, brief: bool) -> list[str]:
     if name == "stop_gradient":
         return ["no stop-gradient" if value == "none" else f"stop-gradient on {value}"]
     if name == "inputs":
-        return [f"{len(value)} correlated inputs"]
+        return [f"{len(value)}{FIXED}correlated{FIXED}inputs"]
     if type(value).__name__ in COMPONENTS:
         details = [phrase for option in changed(value) for phrase in _phrases(value, option, brief)]
         return [COMPONENTS[type(value).__name__] + (f" ({', '.join(details)})" if details else "")]
