@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.presentation import plotting
+from dynamics.presentation.labels import label_of
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 from figures import style
@@ -83,7 +83,7 @@ def draw(data: dict[float, Panel]) -> Figure:
             ax.axvline(1 / (1 + NOISE[0] ** 2), **LINE)
         for point in _fixed_points(rho):  # of a line without points, the layout would reserve space for a marker
             ax.plot(*point, **FIXED_POINT, clip_on=False, zorder=5)
-        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=plotting.label_of("predictor"))
+        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=label_of("predictor"))
         ax.set(xlim=(0, TOP_P), ylim=(0, TOP_S))
     axes[0].set_ylabel(style.EIGENVALUE)
     style.legend(

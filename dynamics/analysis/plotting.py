@@ -8,7 +8,8 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.presentation.plotting import BLUE, RED, axes_of, ink, label_of, legend_above, set_title
+from dynamics.presentation.labels import label_of
+from dynamics.presentation.plotting import BLUE, RED, axes_of, ink, legend_above, set_title
 from dynamics.results.plotting import titled_axes
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend_handler import HandlerTuple
@@ -60,7 +60,6 @@ NETWORK: dict[str, Any] = {  # points below the lines of theory, and lighter
 LINE_STYLES = "-", "--", ":", "-."  # of theories in the same axes
 MARKERS = "o", "s", "^", "D"  # of networks in the same axes
 
-TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
 POINTS = 30  # largest number of points of a mode of a network that are drawn
 NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
 WIDTH = 4.0  # of new figures, in inches
@@ -70,23 +69,6 @@ TITLE_LINES = 3  # largest number of lines of a title
 TITLE_WIDTH = 0.9  # largest width of a title, as a share of the width of the axes before the layout
 HANDLE = 4.5  # width of the handle of a legend and of the spaces beside it, in units of the size of the font
 SWATCHES = 10  # largest number of colours in the key of the modes
-
-EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic axis
-    "s": "eigenvalue $s_m$",
-    "target": "eigenvalue of the target",
-    "tracked": "tracked eigenvalue",
-    "modes": "variance $s_m$ of an initial mode",
-}
-LABELS = EIGENVALUES | {  # axis labels of these and other quantities, and of parameters
-    "predictor": r"eigenvalue $\lambda_m$ of the predictor",
-    "weight_decay": r"weight decay $\rho$",
-    "learning_rate": r"learning rate $\eta$",
-    "sigma1": r"noise $\sigma_1$ of the online view",
-    "sigma2": r"noise $\sigma_2$ of the target view",
-    "alpha": r"exponent $\alpha$ of the predictor",
-    "epsilon": r"offset $\epsilon$ of the predictor",
-    "decay": r"decay $\tau$ of the target",
-}
 
 
 class _Shown(NamedTuple):
@@ -168,11 +150,6 @@ def set_logarithmic(ax: Axes) -> None:
     if low < high < low * (1 + NARROWEST):
         ax.update_datalim([(ax.dataLim.x0, low / 1.1), (ax.dataLim.x1, 1.1 * high)])
         ax.autoscale_view(scalex=False)
-
-
-def label_of(name: str) -> str:
-    """Return the axis label of a quantity or of a parameter."""
-    return LABELS.get(name, name.replace("_", " "))
 
 
 # --- colours and lines ----------------------------------------------------------------------------------------------
@@ -317,11 +294,12 @@ def _in_ink(handle: Any, ax: Axes) -> Any:
     first = mode_colors(1, ax)[0, :3]
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, LineCollection):
-        return Line2D([], [], color=ink(ax), linewidth=np.ravel(handle.get_linewidth())[0], alpha=handle.get_alpha())
+        look: dict[str, Any] = {"linewidth": np.ravel(handle.get_linewidth())[0], "alpha": handle.get_alpha()}
+        handle = Line2D([], [], color=to_hex(np.ravel(handle.get_color())[:3]), **look)
     if isinstance(handle, Line2D):
         proxy = Line2D([], [])
         proxy.update_from(handle)
-        if np.allclose(to_rgba(handle.get_color())[:3], first):
+        if np.allclose(to_rgba(handle.get_color())[:3], first, atol=1 / 255):
             proxy.set_color(ink(ax))
         proxy.set_markersize(max(4.0, handle.get_markersize()))
         return proxy

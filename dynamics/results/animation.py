@@ -14,7 +14,8 @@ from matplotlib.transforms import Bbox, TransformedBbox
 from dynamics import errors
 from dynamics.numerics.files import replacing
 from dynamics.numerics.progress import progress_bar
-from dynamics.presentation.plotting import STEP, STYLE, WIDTH, start_mode_legend, styled_axes
+from dynamics.presentation.labels import STEP
+from dynamics.presentation.plotting import STYLE, WIDTH, start_mode_legend, styled_axes
 from dynamics.results.plotting import plot_trajectory, titles_of
 
 WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}

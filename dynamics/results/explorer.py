@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dynamics import errors
-from dynamics.presentation.plotting import EIGENVALUES, PIXELS_PER_INCH, STEP, fitted, label_of, mode_colors, unused
+from dynamics.presentation.labels import EIGENVALUES, STEP, label_of
+from dynamics.presentation.plotting import PIXELS_PER_INCH, fitted, mode_colors, unused
 from dynamics.results.plotting import FEW, QUANTILES, label_of_trajectory, quantiles_of, titles_of
 
 TIME = "time t = learning rate × step"

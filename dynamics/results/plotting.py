@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,16 @@ from matplotlib.lines import Line2D
 
 from dynamics import errors
 from dynamics.model.titles import title_of
+from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
 from dynamics.presentation.plotting import (
-    EIGENVALUES,
     LINE_STYLES,
     MARKERS,
     NETWORK,
     POINTS,
-    STEP,
     THEORY,
-    TIME,
     add_mode_legend,
     axes_of,
     ink,
-    label_of,
     mode_colors,
     outline,
     set_logarithmic,
@@ -42,6 +40,7 @@ BANDS = {"25–75 % of members": (1, 3, 0.3), "5–95 % of members": (0, 4, 0.15
 LONGEST_MODEL = 60  # largest number of characters of a model in a legend
 MEMBERS: dict[str, Any] = {"linewidths": 0.4, "alpha": 0.5, "zorder": 1.7}  # thin lines of single members
 DEVIATIONS = "± 2 standard deviations"
+_drawn: WeakSet[Line2D] = WeakSet()  # lines and points of trajectories; axes may have other lines
 NAMES = {"flow": "theory: flow", "descent": "theory: descent map", "network": "network"}
 
 
@@ -84,10 +83,11 @@ def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[s
     They do not if ``style``, the properties that the user has chosen, contains a colour.
     """
     look = NETWORK | {"markevery": max(1, round(records / POINTS))} if points else THEORY
+    others = [line for line in ax.lines if line in _drawn]
     if "color" not in style and points:
-        look = look | {"marker": unused(MARKERS, (line.get_marker() for line in ax.lines))}
+        look = look | {"marker": unused(MARKERS, (line.get_marker() for line in others))}
     elif "color" not in style:
-        look = look | {"linestyle": unused(LINE_STYLES, (line.get_linestyle() for line in ax.lines))}
+        look = look | {"linestyle": unused(LINE_STYLES, (line.get_linestyle() for line in others))}
     return look | style
 
 
@@ -184,7 +184,7 @@ def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float6
     if look.get("linestyle") != "none" and "path_effects" not in look:
         look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
     for column, color in zip(values.T, mode_colors(values.shape[-1], ax), strict=True):
-        ax.plot(along, column, **({"color": color} | look | {"label": label}))
+        _drawn.update(ax.plot(along, column, **({"color": color} | look | {"label": label})))
         label = None
 
 

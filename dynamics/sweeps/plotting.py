@@ -12,16 +12,13 @@ from matplotlib.axes import Axes
 from dynamics import errors
 from dynamics.model.titles import symbol
 from dynamics.numerics.context import isolated
+from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
 from dynamics.presentation.plotting import (
-    EIGENVALUES,
     NETWORK,
     POINTS,
-    STEP,
     STYLE,
     THEORY,
-    TIME,
     fitted,
-    label_of,
     mode_entries,
     new_axes,
     set_logarithmic,

@@ -6,16 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dynamics import errors
+from dynamics.presentation.labels import STEP, TIME, label_of
 from dynamics.presentation.plotting import (
     NETWORK,
     POINTS,
-    STEP,
     THEORY,
-    TIME,
     add_mode_legend,
     axes_of,
     ink,
-    label_of,
     mode_colors,
     new_axes,
     outline,

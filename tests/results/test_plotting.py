@@ -158,6 +158,9 @@ def test_theories_in_the_same_axes_have_different_line_styles_and_networks_diffe
     ax = network.plot(network.plot(theory.plot(theory.plot())))
     styles = [(line.get_linestyle(), line.get_marker()) for line in ax.lines[::3]]
     assert styles == [("-", "None"), ("--", "None"), ("None", "o"), ("None", "s")]
+    own = plt.figure().add_subplot()
+    own.axhline(0.5)
+    assert theory.plot(own).lines[1].get_linestyle() == "-"
     ax = theory.plot(theory.plot(color="red"), color="blue")
     assert {line.get_linestyle() for line in ax.lines} == {"-"}
 
