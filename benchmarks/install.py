@@ -31,7 +31,7 @@ def measure() -> Row:
         f"installed sizes: {text}. Largest packages without extras: {_largest(alone)}; with `make venv`: "
         f"{_largest(everything)}. Downloads are compressed, and smaller. The clone uses an existing environment, "
         "without programs that JAX has compiled before",
-        f"first figure of a new clone in {GOAL:g} s; no package of an extra without extras",
+        f"first figure of a new clone in {GOAL:g} s; without extras, no package that only extras need",
         [Measurement("clone, and draw the figure of the README", seconds)],
         f"first figure after {seconds:.2g} s (goal: {GOAL:g}); {text}"
         + (f"; needs {', '.join(sorted(superfluous))}" if superfluous else ""),
@@ -76,7 +76,10 @@ def sizes(names: set[str]) -> dict[str, int]:
 
 
 def first_figure() -> float:
-    """Return the seconds in which a clone is made, and draws its first figure with this environment."""
+    """Return the seconds that it takes to clone the repository and to draw the first figure in the clone.
+
+    The clone uses the packages that are installed here.
+    """
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         environment = os.environ | {"PYTHONPATH": str(clone), "SSL_DYNAMICS_CACHE": str(Path(folder) / "cache")}

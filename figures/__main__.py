@@ -84,7 +84,7 @@ def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Pa
 
 
 def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:
-    """Draw a figure, and return it with one of its panels only."""
+    """Draw a figure, keep only one of its panels, and return the figure."""
     figure = draw(data)
     keep(figure, index, panels)
     return figure

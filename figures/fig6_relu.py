@@ -96,7 +96,7 @@ def growth(run: dyn.Trajectory) -> np.ndarray:
 
 
 def direction(factor: Interval, expected: float) -> str:
-    """Return a word that states if an eigenvalue changes in the direction that the theory predicts.
+    """Return words that state whether an eigenvalue changes in the direction that the theory predicts.
 
     factor: final divided by initial eigenvalue in networks, with an interval. expected: this quotient in theory.
     """
@@ -106,7 +106,11 @@ def direction(factor: Interval, expected: float) -> str:
 
 
 def _growth(pairs: list[Pair]) -> list[str]:
-    """Format the factors of ``growth`` in networks and in theory, and the words of ``direction``."""
+    """Format the growth of the smallest and the largest eigenvalue, as cells of a row of the table.
+
+    The growth is the final divided by the initial eigenvalue. It is stated for networks and in theory, and a word
+    states whether both have the same direction.
+    """
     networks, linear = (np.maximum([growth(run) for run in runs], SMALLEST) for runs in zip(*pairs, strict=True))
     cells = []
     for measured, predicted in zip(networks.T, linear.T, strict=True):
@@ -119,7 +123,7 @@ SPEEDS = {-1: "faster", 0: "not distinguishable", 1: "slower"}
 
 
 def _table(data: dict[tuple[str, str], list[Pair]]) -> str:
-    """Format a table with the growth of the smallest and the largest eigenvalue, and with slowdowns."""
+    """Format a table with the growth of the smallest and largest eigenvalue, and with the slowdown by ReLU units."""
     rows = [["", "smallest", "in theory", "direction", "largest", "in theory", "direction", "slowdown", "networks are"]]
     for key, pairs in data.items():
         slower = slowdown(pairs)

@@ -104,8 +104,9 @@ def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
 def new_axes(height: float, rows: int = 1, columns: int = 1, width: float = WIDTH, **options: Any) -> Any:
     """Return the axes (rows, columns) of a new figure. options: arguments of ``Figure.subplots``.
 
-    The figure is made with the user's settings: the first figure of a notebook starts the notebook's backend, which
-    changes settings that a context of other settings would reset at its end, and later figures would not be shown.
+    The figure is made with the user's settings of matplotlib, not in a context with other settings. The first figure of
+    a notebook starts the notebook's backend, which changes settings. The end of a context would undo these changes, and
+    later figures would not be shown.
     """
     figure = plt.figure(figsize=(width, height), layout="constrained")
     return styled_axes(figure, rows, columns, **options)
@@ -114,7 +115,8 @@ def new_axes(height: float, rows: int = 1, columns: int = 1, width: float = WIDT
 def styled_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> Any:
     """Return new axes (rows, columns) of a figure, in the common style.
 
-    Ticks are made when they are first drawn, so that the style of their labels is set for each axes.
+    matplotlib makes ticks only when they are drawn, after the context of the style has ended. Therefore the style of
+    their labels is stored in the axes.
     """
     with styled():
         axes = figure.subplots(rows, columns, squeeze=False, **options)
@@ -244,7 +246,7 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def start_mode_legend(ax: Axes, *titles: str) -> None:
-    """Write a title above the axes, and let each trajectory that is drawn into them have an entry in a legend.
+    """Write a title above the axes, and let each trajectory drawn in these axes have an entry in their legend.
 
     titles: the model, and shorter texts for it; the first that fits is written.
     """
@@ -290,12 +292,15 @@ def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
 
 
 def _in_ink(handle: Any, ax: Axes) -> Any:
-    """Return a line or patch for the legend, like ``handle``, but in black if ``handle`` has the colour of mode 1."""
+    """Return a line or patch for the legend that looks like ``handle``.
+
+    If ``handle`` has the colour of mode 1, it stands for all modes, and the copy has the colour of the text.
+    """
     first = mode_colors(1, ax)[0, :3]
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, LineCollection):
         look: dict[str, Any] = {"linewidth": np.ravel(handle.get_linewidth())[0], "alpha": handle.get_alpha()}
-        handle = Line2D([], [], color=to_hex(np.ravel(handle.get_color())[:3]), **look)
+        handle = Line2D([], [], color=to_hex(tuple(np.ravel(handle.get_color())[:3])), **look)
     if isinstance(handle, Line2D):
         proxy = Line2D([], [])
         proxy.update_from(handle)

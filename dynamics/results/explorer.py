@@ -32,7 +32,8 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     errors.instance("figure", figure, go.Figure, "be a Plotly figure, or None for a new figure")
     shown = figure.layout.xaxis.title.text
     if trajectory.step is None and shown == STEP:
-        errors.reject("figure", "show time, because a flow has no steps (draw the flow first)", figure.layout.xaxis)
+        requirement = "show time on its horizontal axis, because a flow has no steps (draw the flow first)"
+        errors.reject("figure", requirement, figure.layout.xaxis)
     in_time = trajectory.step is None or shown == TIME
     points = trajectory.kind == "network" and quantity in EIGENVALUES
     count = min(len(trajectory.t), MOST_POINTS if points else MOST_TIMES)

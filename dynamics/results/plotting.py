@@ -94,7 +94,8 @@ def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[s
 def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
     """Return the values on the horizontal axis: the steps of a trajectory, or the times for a flow.
 
-    Also returns the times if ``ax`` already shows time. Raises ArgumentError for a flow if ``ax`` shows steps.
+    If ``ax`` already shows time, the times are returned in any case. Raises ArgumentError for a flow if ``ax`` shows
+    steps.
     """
     shown = ax.get_xlabel()
     if trajectory.step is None and shown == STEP:
@@ -115,7 +116,7 @@ def titles_of(model: Any, of: str = "{}") -> tuple[str, str]:
 
 
 def label_of_trajectory(trajectory: Any, stated: str | None = None) -> str:
-    """Return the name of a trajectory in a legend; it includes the model if the title states another one.
+    """Return the name of a trajectory in a legend, with the model if the title of the plot names another model.
 
     stated: the model in the title of the plot, None if no model is stated.
     """
@@ -198,7 +199,7 @@ def _chosen(count: int, lines: int | str | None) -> npt.NDArray[np.int64]:
 
 
 def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Return quantiles (Q, ...) over the first axis of values (B, ...), by linear interpolation, without nan."""
+    """Return quantiles (Q, ...) over the first axis of values (B, ...), by linear interpolation; nan is left out."""
     ordered = np.sort(values, axis=0)  # nan are last
     count = np.isfinite(ordered).sum(axis=0)
     place = np.asarray(fractions).reshape(-1, *[1] * count.ndim) * np.maximum(count - 1, 0)

@@ -348,8 +348,8 @@ class Trajectory(Result):
         Returns
         -------
         Trajectory
-            ``status`` and ``settings`` are those of the whole run. Without all modes, weights are left out, because the
-            units of a network are no modes.
+            ``status`` and ``settings`` are those of the whole run. If modes are selected, weights are left out, because
+            the units of a network are no modes.
 
         Raises
         ------
@@ -385,10 +385,10 @@ class Trajectory(Result):
     def to_xarray(self) -> "xr.Dataset":
         """Return the trajectory as an ``xarray.Dataset``, with named axes as in the result of ``sweep``.
 
-        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". An axis of
-        the ensemble has the name of the parameter that varies along it alone, or "seed", or else "member". Coordinates
-        are the times, the steps, the seeds and the parameters that vary; the model is in the attributes, as JSON.
-        Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". If a single
+        parameter varies along an axis of the ensemble, the axis has the name of this parameter, or "seed"; otherwise it
+        has the name "member". Coordinates are the times, the steps, the seeds and the parameters that vary; the model
+        is in the attributes, as JSON. Requires xarray: ``pip install "ssl-dynamics[data]"``.
 
         Examples
         --------
@@ -406,8 +406,9 @@ class Trajectory(Result):
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a ``pandas.DataFrame`` with one row for each member of the ensemble, record and mode.
 
-        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all else with one
-        value for each record or mode. Weights are left out. Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all other arrays that
+        have one value for each record or mode. Weights are left out. Requires xarray:
+        ``pip install "ssl-dynamics[data]"``.
 
         Examples
         --------

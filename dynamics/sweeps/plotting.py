@@ -45,8 +45,8 @@ def plot_sweep(
 ) -> npt.NDArray[np.object_]:
     """Draw the eigenvalues in the results of a sweep as a grid of panels, one for each value along one or two axes.
 
-    The points of the grid that differ only in other axes, such as the seed, are drawn in the same panel: each of them
-    if there are up to ten, otherwise their median and quantiles.
+    The points of the grid that differ only in other axes, such as the seed, are drawn in the same panel. Up to ten
+    points are drawn one by one; of more points, the median and quantiles are drawn.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def plot_sweep(
         Axis of the grid whose values are the columns of panels; by default the first axis that is not "seed". Without
         ``y``, the panels continue in further rows.
     y : str, optional
-        Axis of the grid whose values are the rows of panels. If neither ``x`` nor ``y`` is given, the second axis that
-        is not "seed".
+        Axis of the grid whose values are the rows of panels. If neither ``x`` nor ``y`` is given, the rows are the
+        values along the second axis that is not "seed".
     quantity : str, default "s"
         Name of an array of the dataset that has an axis "time" or "step".
     lines : int or "all", optional
@@ -196,7 +196,10 @@ def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> None:
 
 
 def _limit(axes: Any, values: Any, logarithmic: bool) -> None:
-    """Limit the vertical axes to the eigenvalues of complete runs, up to ten times the largest, if others diverge."""
+    """Set the limits of the vertical axes by the eigenvalues of complete runs, if other runs diverge or stop.
+
+    The axes end at ten times the largest of these eigenvalues.
+    """
     ends = values[..., -1, :]  # a run that diverged or stopped has no finite value at the end
     complete = np.isfinite(ends).all(axis=-1)
     if logarithmic and complete.any() and not complete.all():
