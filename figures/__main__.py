@@ -71,16 +71,19 @@ def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Pa
     figure = importlib.import_module(f"figures.{name}")
     draw, stem, chosen = figure.draw, name, panel_keys(name, panel)
     data = figure.compute(full, chosen) if chosen else figure.compute(full)
-    text = captions.reflow(figure.caption(data, full))
+    drawn = data
     if panel is not None:
         draw, stem = partial(_draw_panel, figure.draw, panels.index(panel), len(panels)), f"{name}-{panel}"
-        data = dict.fromkeys(figure.KEYS, data[chosen[0]]) if chosen else data  # the other panels are removed
-        text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
-    style.save(draw, data, out / stem)
+        drawn = dict.fromkeys(figure.KEYS, data[chosen[0]]) if chosen else data  # the other panels are removed
+    style.save(draw, drawn, out / stem)
+    click.echo(f"drawn: {out / stem}.png and .pdf", err=True)
     if animate is not None:
-        style.animate(draw, data, animate)
+        style.animate(draw, drawn, animate)
+    text = captions.reflow(figure.caption(data, full))  # after the picture, because statistics may take longer
+    if panel is not None:
+        text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
     write_text(out / f"{stem}.md", text)
-    click.echo(f"written: {out / stem}.png, .pdf and .md", err=True)
+    click.echo(f"written: {out / stem}.md", err=True)
 
 
 def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:
