@@ -161,3 +161,12 @@ def test_panels_are_listed():
     listed = CliRunner().invoke(main, ["mechanism", "--panel", "list"]).output
     assert listed.split() == [*panels_of("mechanism")]
     assert CliRunner().invoke(main, ["edge_of_stability", "--panel", "list"]).output.endswith("has one panel.\n")
+
+
+def test_the_picture_is_written_before_the_caption_is_computed(tmp_path, monkeypatch):
+    import figures.mechanism
+
+    seen = []
+    monkeypatch.setattr(figures.mechanism, "caption", lambda *_: seen.extend(tmp_path.iterdir()) or "Text.")
+    assert CliRunner().invoke(main, ["mechanism", "--out", str(tmp_path)]).exit_code == 0
+    assert sorted(path.name for path in seen) == ["mechanism.pdf", "mechanism.png"]
