@@ -164,9 +164,8 @@ def test_panels_are_listed():
 
 
 def test_the_picture_is_written_before_the_caption_is_computed(tmp_path, monkeypatch):
-    import figures.mechanism
-
+    stand_in(monkeypatch)
     seen = []
-    monkeypatch.setattr(figures.mechanism, "caption", lambda *_: seen.extend(tmp_path.iterdir()) or "Text.")
+    monkeypatch.setattr("figures.mechanism.caption", lambda *_: seen.extend(tmp_path.iterdir()) or "Text.")
     assert CliRunner().invoke(main, ["mechanism", "--out", str(tmp_path)]).exit_code == 0
     assert sorted(path.name for path in seen) == ["mechanism.pdf", "mechanism.png"]
