@@ -373,14 +373,18 @@ def shown(value: Any) -> str:
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
         return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
-    described = options(value)
-    changed = [
+    names = changed(value) or list(options(value))[:1]
+    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in names)})"
+
+
+def changed(part: Any) -> list[str]:
+    """Return the names of the options of a model or component whose value is not the default, nor implied by it."""
+    described = options(part)
+    return [
         name
-        for name, default in defaults(type(value)).items()
-        if not any(_same(getattr(value, name), left_out) for left_out in (default, described[name].implied))
+        for name, default in defaults(type(part)).items()
+        if not any(_same(getattr(part, name), left_out) for left_out in (default, described[name].implied))
     ]
-    changed = changed or list(described)[:1]
-    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in changed)})"
 
 
 def _same(a: Any, b: Any) -> bool:
