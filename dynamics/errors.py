@@ -369,7 +369,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and value < 1e15
         reject(name, requirement, value, f"Write {int(value)}." if whole else "")
     if not least <= number < 2**63:
         reject(name, requirement if number < least else f"{requirement} and below 2^63", value)

@@ -136,6 +136,8 @@ MISTAKES |= {
         lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], ("weight_decay", (0, 0.4)), ("sigma1", (0, 1))),
         "`learning_rate` must be given, unless `x` or `y` has the name 'learning_rate'",
     ),
+    "array as predictor": (lambda: dyn.Model("cosine", predictor=np.eye(2)), "or NoPredictor(), but is [[1., 0.],"),
+    "ragged steps": (lambda: dyn.iterate(EUCLIDEAN, [0.1], [[1], [1, 2]], 0.1), "Give their number"),
     "one choice": (lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES, until=True), "`until` must be 'steady', but is True"),
 }
 

@@ -102,7 +102,7 @@ class ComponentOption(Option):
         """Return the component if its class is allowed; otherwise raise ArgumentError."""
         *most, last = map(signature, self.classes)
         if not isinstance(value, self.classes):
-            advice = f"Write {signature(value)}." if value in self.classes else ""
+            advice = f"Write {signature(value)}." if isinstance(value, type) and value in self.classes else ""
             errors.reject(name, f"be {', '.join(most)} or {last}", value, advice)
         return value
 

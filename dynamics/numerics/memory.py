@@ -49,7 +49,7 @@ def check_steps(steps: int, least: int = 0) -> int:
 
     A valid number is whole, at least ``least`` and below MOST_STEPS.
     """
-    if np.ndim(steps):
+    if isinstance(steps, (list, tuple, range)) or (isinstance(steps, np.ndarray) and steps.ndim):
         advice = "Give their number; the argument `record` selects steps, and `solve` takes times."
         reject("steps", f"be a whole number >= {least}", steps, advice)
     checked = count("steps", steps, least)
