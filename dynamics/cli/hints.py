@@ -6,6 +6,7 @@ from itertools import takewhile
 
 import click
 
+from dynamics.cli.options import model_options
 from dynamics.model.model import Model
 from dynamics.model.options import options
 
@@ -28,6 +29,8 @@ def option_hint(command: click.Command, flag: str) -> str:
     for names, hint in INSTEAD.items():
         if name.lower() in names and set(re.findall(r"--[\w-]+", hint)) <= set(flags):
             return hint
+    if "--loss" in flags and flag in {flag for option in model_options() for flag in option.opts}:
+        return "Parameters of the model have no values here: they are symbols."
     near = get_close_matches(name, [flag.strip("-") for flag in flags])
     if near or "--parameter" not in flags or not name.isidentifier():
         return ""

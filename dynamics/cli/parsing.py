@@ -47,7 +47,8 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
         flags = [kind.flag, *(part.flag for part in options(kind).values())]
         for flag in flags if kind is not chosen else ():
             if _value(values, flag) is not None:
-                raise click.UsageError(f"{flag} cannot be used with {chosen.flag or chosen.title}.")
+                requires = f"; it requires {kind.flag}" if kind.flag and flag != kind.flag else ""
+                raise click.UsageError(f"{flag} cannot be used with {chosen.flag or chosen.title}{requires}.")
     arguments = {name: _value(values, part.flag) for name, part in options(chosen).items()}
     if chosen.flag_sets is not None:
         value = _value(values, chosen.flag)

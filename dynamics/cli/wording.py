@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from dynamics.cli.options import RANDOM
 from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, options
 
@@ -64,5 +65,6 @@ def _flags(command: click.Command) -> dict[str, str]:
     of_command = {
         str(parameter.name): parameter.opts[0] if isinstance(parameter, click.Option) else str(parameter.name).upper()
         for parameter in command.params
+        if parameter.name not in RANDOM.values()  # ``weights_of`` rewrites messages on random weights
     }
-    return of_command | (of_model if "loss" in of_command else {})
+    return (of_model if "loss" in of_command else {}) | of_command

@@ -47,6 +47,11 @@ MISTAKES = {  # a mistake: (arguments, what the message says)
     "parameter as option": ([*SOLVE, "--nu", "1"], "is given as --parameter nu=VALUE."),
     "misspelt option": ([*SOLVE, "--weight-deay", "1"], "Did you mean '--weight-decay'"),
     "no trajectory": (["plot", __file__, "--out", "a.png"], "FILE must name a complete file"),
+    "design target": (["design", "rate-function", "--text", "x^2"], "TARGET must be an expression in lambda and rest"),
+    "value in a derivation": (["derive", "--alpha", "2"], "Parameters of the model have no values here"),
+    "option of another predictor": ([*SOLVE, "--init", "1"], "with a closed-form predictor; it requires --learned."),
+    "number of inputs": (["iterate", "--inputs", "0"], "--inputs must be a whole number >= 1, but is 0."),
+    "covariance": (["solve", "--modes", "1", "--input-variances", "-1,1"], "--input-variances must be a covariance"),
     "half a pair": (["solve", "--noise", "0.1", "--points", "3"], "--noise has two numbers, such as --noise 0 0.1."),
 }
 
