@@ -36,7 +36,7 @@ class MatrixIntegral(NamedTuple):
     The terms of the expectation are divided by two norms |X l| and |Y l|, where l is a vector of independent standard
     normals. x is the integration variable of the first norm, and y that of the second norm. norm_vectors: function that
     returns the matrices X and Y; their squared singular values determine the scales of x and y. integrand: function of
-    x, y, the predictor and the matrices that map l to the representations.
+    x, y, the predictor, the matrices that map l to the representations, and the parameters of the loss.
     """
 
     norm_vectors: Function
