@@ -21,8 +21,8 @@ class Integral(NamedTuple):
     divisors |norm|^q in the terms; other exponents of the same norm differ from the lowest by even numbers. size:
     function that returns the sum of the absolute values of the integrand's terms; if it is None, the absolute value of
     the integrand is used in place of this sum. softened: True if a constant is added to the square of a norm.
-    differences: for each norm, True if it is the norm of a difference of the views, such as |p - z2|, to whose square no
-    constant is added. () stands for False for all norms.
+    differences: for each norm, True if it is the norm of a difference of the views, such as |p - z2|, without an added
+    constant. () stands for False for all norms.
     """
 
     mean_squares: Function
