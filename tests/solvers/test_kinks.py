@@ -51,3 +51,19 @@ def test_distance_to_a_kink_is_that_of_differences_alone():
     for loss, distance in (("|p - sg(z2)|", 0.5), ("-p . sg(z2) / (|p| * |sg(z2)|)", np.inf)):
         field = vector_field_of(dyn.Model(dyn.Loss.parse(loss)), "gaussian")
         assert field.distance_to_kink(field.start(s)) == pytest.approx(distance)
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_modes_at_the_kink_leave_the_rates_of_the_last_mode_right(others):
+    """For modes with lambda = 1, p - z2 has no component: the other mode is alone, r = sqrt(s) E|zeta|."""
+    s = np.array([0.5, *[1.0] * others])
+    field = vector_field_of(dyn.Model(NORM), "gaussian")
+    np.testing.assert_allclose(field(field.start(s)).rates, [np.sqrt(0.5 * 2 / np.pi), *[0.0] * others], rtol=1e-9)
+    assert field.error < 1e-9
+
+
+def test_the_descent_map_oscillates_about_the_kink():
+    """A step eta changes s by at most about 2 eta s^(3/2) E|zeta|, so that the map stays within this distance of 1."""
+    descent = dyn.iterate(dyn.Model(NORM), [0.2, 0.5, 0.7], 400, 0.01)
+    assert descent.complete
+    assert np.abs(descent.s[200:] - 1).max() < 0.02
