@@ -66,8 +66,8 @@ def _row(modes: int) -> Row:
         f"to {ACCURACY:g} of the largest rate",
         "100 times as fast as SciPy, and 100 times as fast as Monte Carlo at equal error",
         [ours, *peers],
-        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} times as nquad, "
-        f"{ratios[2]:.0e} times as Monte Carlo",
+        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} times as fast as nquad, "
+        f"{ratios[2]:.0e} times as fast as Monte Carlo",
         min(ratios) >= 100,
         limit="SciPy's cubature is given the integral that this project derives, for all modes at once, so that the "
         "two methods differ only in their numbers of nodes. Our quadrature makes about sixty NumPy calls on some 500 "

@@ -15,7 +15,7 @@ WIDTHS, SPREAD, GOAL = (128, 128, 64, 32), 0.03, 2.0  # widths of all layers; sp
 
 
 def measure() -> Row:
-    """Compare steps of gradient descent with momentum, on augmented views of random batches."""
+    """Compare training steps of a deep network with PyTorch: momentum, random batches, augmented views."""
     images = dyn.digits()
     network = dyn.Network(images, encoder=dyn.MLP(WIDTHS[:2]), projector=WIDTHS[2:])
     model = dyn.Model("cosine", predictor=dyn.ClosedForm(ALPHA), weight_decay=WEIGHT_DECAY)
@@ -36,7 +36,7 @@ def measure() -> Row:
     ours, metrics, *peers = map(Measurement.of, timings.values())
     for peer in peers:
         peer.error = agree(peer.name, abs(timings[peer.name].result - timings["ours"].result), SPREAD)
-        peer.note = "difference of the mean losses of peer and ours, which draw other random numbers"
+        peer.note = "difference between the mean losses of peer and ours, which draw different random numbers"
     mine, torch = (ours.seconds - metrics.seconds) / (STEPS - 1), min(peer.seconds for peer in peers) / STEPS
     ratio = torch / mine
     return Row(

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 def measure() -> Row:
-    """Compare with diffrax, given the same closure written by hand in JAX, and with a simulated network."""
+    """Compare the ensemble with diffrax, given the same closure by hand in JAX, and with a simulated network."""
     s0 = np.random.default_rng(0).uniform(0.05, 1.0, (MANY, MODES))
     model = dyn.Model("cosine", noise=(0.0, SIGMA2), predictor=dyn.ClosedForm(1.0))
     by_hand = diffrax_by_hand()
@@ -53,7 +53,7 @@ def measure() -> Row:
         "Ensemble under the exact closure",
         f"flow of the cosine loss, noise sigma2 = {SIGMA2}, {MANY} initial spectra of {MODES} modes, {len(TIMES)} "
         f"times, error below {ERROR:g}",
-        "as fast as diffrax, given a quadrature with the fewest nodes by hand",
+        "as fast as diffrax with a quadrature by hand that has as few nodes as possible",
         entries,
         f"{ratio:.2g} times as fast as diffrax with the closure by hand (goal: 1), "
         f"{network.seconds / entries[0].seconds:.1g} times as fast as the simulation",

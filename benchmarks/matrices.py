@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 def measure() -> Row:
-    """Compare with diffrax, given the same closure written by hand in JAX, and with a simulated network."""
+    """Compare the flow with diffrax, given the same closure written by hand in JAX, and with a simulated network."""
     covariance, W0 = inputs(), np.random.default_rng(1).normal(size=(M, N)) / 4
     model = dyn.Model("cosine", noise=(0.0, SIGMA2), inputs=covariance)
     by_hand = diffrax_by_hand(covariance)

@@ -28,7 +28,7 @@ REPEATS = 30
 
 
 def measure() -> Row:
-    """Measure, in a process with a core of its own, single operations, and both implementations of the rates."""
+    """Time single operations, and the rates in compiled code and in NumPy, in a process with a core of its own."""
     with pinned_processes(1) as process:
         speed, compiled, plain, nodes = process.submit(times).result()
     model = dyn.Model("cosine", noise=(0.0, SIGMA2))

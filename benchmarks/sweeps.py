@@ -35,7 +35,10 @@ Array = npt.NDArray[np.float64]
 
 
 def measure() -> list[Row]:
-    """Compare sweeps in one and in two processes, one core each, with the same calls alone and with a loop by SciPy."""
+    """Compare sweeps in one and two processes with calls of ``dyn.solve`` alone, and with a loop over points by SciPy.
+
+    Each process runs on one core.
+    """
     with ExitStack() as stack:
         pools = [stack.enter_context(pinned_processes(workers)) for workers in (1, 2)]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

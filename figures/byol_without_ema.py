@@ -42,12 +42,15 @@ class Curve(NamedTuple):
 
     @property
     def collapsed(self) -> np.ndarray:
-        """Array (S, R): True for networks that keep only one mode; False for others and for networks that diverge."""
+        """True for networks that keep only one mode, (S, R) for S seeds and R learning rates of the predictor.
+
+        False for networks that keep several modes, and for networks that diverge.
+        """
         return self.ratios < COLLAPSED
 
     @property
     def diverged(self) -> np.ndarray:
-        """Array (S, R): True for networks that diverge."""
+        """True for networks that diverge, (S, R) for S seeds and R learning rates of the predictor."""
         return np.isnan(self.ratios)
 
 
@@ -220,7 +223,7 @@ def _counts(data: dict[Key, Curve]) -> str:
 
     There is one row for each combination of target branch (shared, or EMA) and batch norm (with, or without).
     """
-    rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
+    rows = [["", "networks", "collapse", "diverge", "mean participation ratio of all other networks"]]
     for column in COLUMNS[1:]:
         for target in deep.TARGETS:
             curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]

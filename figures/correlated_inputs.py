@@ -45,7 +45,7 @@ PANELS = panel_names(style.LOSSES, ("eigenvalues", "contributions of inputs"))
 
 
 def draw(data: dict[str, Runs]) -> Figure:
-    """Draw eigenvalues of the correlation on the left, and the contributions of ``_by_input`` on the right."""
+    """Draw eigenvalues of the correlation on the left, and the contribution of each input to their sum on the right."""
     figure = Figure(figsize=(style.PAGE, 4.0))
     rows = figure.subplots(len(data), 2, sharex=True)
     for (left, right), (loss, (theory, as_if_white, network)) in zip(rows, data.items(), strict=True):
@@ -64,7 +64,7 @@ def draw(data: dict[str, Runs]) -> Figure:
                 va=LABELS[variance],
                 fontsize=6.5,
             )
-        left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel="eigenvalue of C", yscale="log")
+        left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel=style.EIGENVALUE, yscale="log")
         right.set(
             title=f"{loss.capitalize()}: contributions of inputs", ylabel="variance of z\nfrom each input", yscale="log"
         )

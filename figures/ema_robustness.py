@@ -37,7 +37,7 @@ def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Trajectory]]:
-    """Return, for each loss and target, the array of ``_steps`` and a network.
+    """Return, for each loss and target, the numbers of steps to converge (see ``_steps``), and a trained network.
 
     The network is trained at the noise and the learning rate in CHECKS.
     """

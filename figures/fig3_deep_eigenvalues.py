@@ -92,7 +92,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
             if ax is not row[0]:
                 ax.tick_params(labelleft=False)
         _draw_accuracies(row[-1], loss, data)
-        row[0].set_ylabel("eigenvalue $s_m$")
+        row[0].set_ylabel(style.EIGENVALUE)
     for ax in axes[-1]:
         ax.set_xlabel("step")
     style.legend(figure, networks={"linewidth": 0.8}, linear_theory=THEORY)
@@ -100,7 +100,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
 
 
 def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
-    """Draw the accuracy of the linear readout against steps: the mean over seeds, and the error of this mean."""
+    """Draw the accuracy of the linear readout against steps: mean and standard error over seeds."""
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
@@ -132,9 +132,9 @@ def flattening(s: np.ndarray, ranks: slice) -> Interval:
 
 
 def _plateaus(data: dict[Key, Panel]) -> str:
-    """Format a table with the final eigenvalues and the ratios of ``flattening``, in networks and in theory.
+    """Format a table with final eigenvalues, and with final divided by initial spreads of the eigenvalues.
 
-    Each row has one loss, one method and one range of modes.
+    Both numbers are stated for networks and in theory. Each row has one loss, one method and one range of modes.
     """
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():
@@ -216,7 +216,7 @@ def _orders(data: dict[Key, Panel]) -> str:
 
 
 def _shrunk(data: dict[Key, Panel]) -> str:
-    """Format, for each loss, the number of modes that shrink under IsoLoss: the mean over seeds, and its error.
+    """Format, for each loss, the number of modes that shrink under IsoLoss: mean and standard error over seeds.
 
     A mode shrinks if its final eigenvalue is below its initial eigenvalue.
     """

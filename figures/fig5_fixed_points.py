@@ -149,7 +149,10 @@ def _sums(pair: Pair) -> np.ndarray:
 
 
 def _excess(pair: Pair) -> np.ndarray:
-    """Return network/map - 1 (S,) for the sum of the final eigenvalues in each network and in the descent map."""
+    """Return network/map - 1 (S,), where network and map are the sums of the final eigenvalues.
+
+    network is the sum in each of S networks, and map is the sum in the descent map.
+    """
     return _sums(pair) / pair[1].s[-1].sum() - 1
 
 

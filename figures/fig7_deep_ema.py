@@ -78,7 +78,7 @@ def draw(data: Data) -> Figure:
             ax.set(title=f"{loss.capitalize()}, IsoLoss, {target}", yscale="log", ylim=(1e-3, 60))
             mean, error = mean_and_error(run.measures["linear_accuracy"])
             row[-1].errorbar(run.step, 100 * mean, 100 * error, color=LOOK[target], linewidth=0.9, label=target)
-        row[0].set_ylabel("eigenvalue $s_m$")
+        row[0].set_ylabel(style.EIGENVALUE)
         row[1].tick_params(labelleft=False)
         row[-1].set(title="IsoLoss, accuracy of readout, %")
     axes[0, -1].legend(loc="lower right")
@@ -128,7 +128,7 @@ def change_without_average(
 
 
 def _changes(data: Data) -> str:
-    """Format the results of ``change_without_average`` for the methods with a closed-form predictor."""
+    """State how the accuracy changes if the target is shared instead of averaged, for closed-form predictors."""
     parts = []
     for name, methods in CLOSED_FORMS.items():
         words = {-1: "the accuracy falls", 1: "the accuracy rises", 0: "no change is distinguishable"}
@@ -141,7 +141,7 @@ def _changes(data: Data) -> str:
 
 
 def _participation(data: Data) -> str:
-    """State if networks with IsoLoss and the shared target collapse, and their smallest final participation ratio."""
+    """State whether networks with IsoLoss and the shared target collapse; give their smallest participation ratio."""
     runs = [run for (method, _, target), run in data.runs.items() if "Iso" in method and target == "shared target"]
     ratio = min(run.measures["participation_ratio"][:, -1].min() for run in runs)
     collapsed = "some networks collapse" if ratio < 1.1 else "no network collapses"

@@ -76,7 +76,7 @@ def least_alignment(run: dyn.Trajectory, record: int) -> float:
 
 
 def survives(run: dyn.Trajectory) -> np.ndarray:
-    """Return True for modes whose final eigenvalue exceeds COLLAPSED times the largest one; shape (M,)."""
+    """Return a mask (M,), True for modes with a final eigenvalue above COLLAPSED times the largest final eigenvalue."""
     return np.asarray(run.s[-1] > COLLAPSED * run.s[-1].max())
 
 

@@ -37,9 +37,11 @@ class Setting(NamedTuple):
 
 
 class Law(NamedTuple):
-    """Variances of networks (seeds, T, M), their predicted mean and deviation, and the population map (T, M).
+    """Variances of modes, or eigenvalues, in trained networks and in the prediction, at T recorded steps.
 
-    The start, at which nothing has fluctuated, is left out. reliable: True where the prediction is, (T,).
+    Step 0 is left out, because the networks have not yet fluctuated. measured: values in the networks, (seeds, T, M).
+    mean, deviation: predicted mean and standard deviation over networks, (T, M). population: values under the
+    population map, (T, M), or None. reliable: True at steps at which the prediction is reliable, (T,).
     """
 
     measured: Array
@@ -49,18 +51,18 @@ class Law(NamedTuple):
     reliable: npt.NDArray[np.bool_]
 
     def largest_t(self, mean: Array) -> float:
-        """Largest distance of the mean over networks from ``mean``, in standard errors."""
+        """Largest distance between the mean over networks and the values ``mean`` (T, M), in standard errors."""
         error = self.measured.std(axis=0, ddof=1) / np.sqrt(len(self.measured))
         return float(np.abs((self.measured.mean(axis=0) - mean) / error).max())
 
     @property
     def ratios(self) -> Array:
-        """Measured standard deviations divided by the predicted ones, (T, M)."""
+        """Measured standard deviations over networks divided by predicted standard deviations, (T, M)."""
         return self.measured.std(axis=0, ddof=1) / self.deviation
 
     @property
     def ratio(self) -> tuple[float, float]:
-        """Root mean square of the ratios, and its standard error by the jackknife over networks."""
+        """Root mean square of ``ratios``, and the standard error of this number by the jackknife over networks."""
         n = len(self.measured)
         distances = (self.measured - self.measured.mean(axis=0)) ** 2
         variances = (distances.sum(axis=0) - n / (n - 1) * distances) / (n - 2)  # without one of the networks
@@ -69,7 +71,7 @@ class Law(NamedTuple):
 
     @property
     def within(self) -> tuple[float, float]:
-        """Share of networks within two predicted deviations of the predicted mean, and its standard error."""
+        """Share of networks within two predicted deviations of the predicted mean, and standard error of this share."""
         shares = (np.abs(self.measured - self.mean) <= 2 * self.deviation).mean(axis=(1, 2))
         return float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
 
@@ -145,7 +147,10 @@ def correlated() -> list[Setting]:
 
 
 def many_networks() -> list[Setting]:
-    """Return eight settings of 2 000 networks, with which no limit of the criterion was chosen."""
+    """Return eight settings of 2 000 networks, which test the criterion for reliable predictions.
+
+    The limits of this criterion were chosen with other settings.
+    """
     weights = np.random.default_rng(3).normal(0, 0.3, (4, 6))  # far from where a step overshoots
     large = [(("Euclidean", "DirectCopy, weight decay"), 4096), (("cosine", "DirectCopy"), 4096)]
     settings = []
@@ -160,7 +165,7 @@ def many_networks() -> list[Setting]:
 
 
 def measure(setting: Setting) -> dict[str, Law]:
-    """Train the networks of a setting; return the law of their modes, and of eigenvalues for correlated inputs."""
+    """Train the networks of a setting; return a ``Law`` of the modes and, for correlated inputs, of the eigenvalues."""
     model, weights, batch_size = setting.model, setting.weights, setting.batch_size
     options: dict[str, Any] = {"batch_size": batch_size, "record": setting.record}
     together = max(1, MEMORY // (weights.shape[1] * batch_size))
@@ -225,7 +230,10 @@ class Row(NamedTuple):
 
 
 def row_of(label: tuple[str, ...], law: Law, steps: int) -> Row:
-    """Return the statistics of a law; a prediction that ends early is not reliable."""
+    """Return the statistics of a ``Law`` for the table; a prediction that ends early is not reliable.
+
+    steps: number of recorded steps after step 0.
+    """
     if law.measured.shape[1] < steps:
         return Row(label, *[np.nan] * 8, reliable=False)
     population = np.nan if law.population is None else law.largest_t(law.population)
@@ -276,7 +284,7 @@ def _off(rows: list[Row]) -> str:
     off, chance = sum(row.off for row in rows), sum(row.off_by_chance for row in rows)
     return (
         f"The ratio is off by more than {100 * TOLERANCE:.0f} % in {off} settings; if the prediction holds, sampling "
-        f"alone leads to {chance:.1f}."
+        f"alone is expected to do this in {chance:.1f} settings."
     )
 
 
@@ -302,7 +310,7 @@ def table(head: list[str], rows: list[Row]) -> str:
 
 
 class Section(NamedTuple):
-    """Settings that are measured and described together."""
+    """Settings that have a common table on the page."""
 
     title: str
     settings: list[Setting]
@@ -322,7 +330,7 @@ def sections() -> list[Section]:
 
 
 def document(laws: dict[tuple[str, ...], dict[str, Law]]) -> str:
-    """Return the page, from the laws of all settings by their labels."""
+    """Return the text of the page. laws: for each label of a setting, the result of ``measure``."""
     parts = [INTRODUCTION]
     for title, settings, head, quantity in sections():
         rows = [row_of(each.label, laws[each.label][quantity], len(each.record)) for each in settings]

@@ -21,7 +21,8 @@ def eigenvalues() -> str:
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
     parts.append(f'IMBALANCE = "{MathText().doprint(invariants.imbalance())}"\n')
-    return header("From rates to the step of each dynamical variable") + "\n\n" + "\n\n".join(parts)
+    title = "Functions of eigenvalues that are the same for all losses: predictor, velocities, steps and imbalance"
+    return header(title) + "\n\n" + "\n\n".join(parts)
 
 
 def _predictors() -> list[Row]:
@@ -42,7 +43,7 @@ def _predictors() -> list[Row]:
 def _flow_and_steps() -> list[Row]:
     encoder, descent = rates.encoder_step(), rates.predictor_step()
     arguments, trained = ["weights", "force", "rate_ratio", "rho"], {n.lam[n.m]: sp.Symbol("weights", real=True)}
-    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate of W over the encoder's."
+    flow = "Return dW/dt = a_P f - rho W of weights W with force f; a_P: learning rate of W divided by the encoder's."
     step = "Return weights W + eta (a_P f - rho W) after a step under a force f; a_P eta: learning rate of W."
     of_s = "Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."
     of_w = "Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."
@@ -65,7 +66,7 @@ def _averages() -> list[Row]:
 
 
 def _imbalance() -> list[Row]:
-    doc = "Return the imbalance s - lambda^2/a_P of encoder and predictor; a_P: ratio of their learning rates."
+    doc = "Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor divided by the encoder's."
     decay = "Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."
     return [
         ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),

@@ -127,7 +127,10 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
-    doc = "Return each mode's part of the mean square of each norm; mean squares scale the integration variables."
+    doc = (
+        "Return the contribution of each mode to the mean square of each norm.\n\n"
+        "The mean square of a norm sets the scale of the integration variable that replaces the norm.\n"
+    )
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
     )
@@ -149,7 +152,9 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
             doc = (
-                "Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."
+                "Return the covariance and the weight of the tilted Gaussian of the views.\n\n"
+                "The density of the views is tilted: it is multiplied by exp(-x^2 ||a||^2) for each norm ||a|| in a\n"
+                "denominator. For a second norm, y takes the place of x.\n"
             )
             sources.append(function(name, arguments, doc, symbols, definitions, dialect=INTEGRAND))
         for member, value in zip(members, values, strict=True):

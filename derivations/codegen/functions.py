@@ -4,6 +4,7 @@ The function defines symbols, gives names to sums over modes, and returns the va
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import indent
 
 import sympy as sp
 
@@ -27,8 +28,9 @@ def function(
     """Return the source of a Python function ``def name(arguments)`` that returns the values of ``results``.
 
     The body of the function starts with the code ``lines``. Then follow the definitions that the results need, a named
-    variable for each sum over modes, and the return statement. names: code to print in place of certain expressions.
-    dialect: names of the array library's functions; in the code, ``xp`` is the array namespace of the first argument.
+    variable for each sum over modes, and the return statement. doc: docstring of the function, without indentation.
+    names: code to print in place of certain expressions. dialect: names of the array library's functions; in the code,
+    ``xp`` is the array namespace of the first argument.
     """
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
@@ -47,7 +49,7 @@ def function(
     if any("xp." in line for line in body):
         body.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
     head = broken(f"def {name}({', '.join(arguments)}):")
-    return "\n".join([head, f'{INDENT}"""{doc}"""', *(broken(spaced(line), INDENT) for line in body), ""])
+    return "\n".join([head, indent(f'"""{doc}"""', INDENT), *(broken(spaced(line), INDENT) for line in body), ""])
 
 
 def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:

@@ -62,16 +62,15 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature,
 
     If the predictor is trained, a further function computes the force on the predictor.
     """
-    forces = {
-        "force_on_view1": (
-            "Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1.",
-            gradients.force(loss, 1),
-        ),
-        "force_on_view2": (
-            "Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2.",
-            gradients.force(loss, 2),
-        ),
-    }
+    forces = {}
+    for letter, view in (("g", 1), ("h", 2)):
+        z, t = f"z{view}", f"t{view}"
+        doc = (
+            f"Return the force {letter} = -dL/d{z} - dL/d{t} of each sample on view {view}, in the eigenbasis.\n\n"
+            f"L is the loss of the sample. View {view} is represented as {z} by the encoder, and as {t} = ratio {z}\n"
+            "by the target branch. The eigenbasis consists of the eigenvectors of the correlation.\n"
+        )
+        forces[f"force_on_view{view}"] = doc, gradients.force(loss, view)
     if trains_predictor:
         forces["force_on_predictor"] = (
             "Return the force -dL/dlam of each sample on the eigenvalues lam of a learned predictor.",

@@ -11,7 +11,7 @@ from derivations.codegen.layout import INDENT, broken
 class Manifest(dict[str, str]):
     """A dictionary from fields of ``dynamics.derived_loss.DerivedLoss`` to the Python code of their values.
 
-    It contains the fields that a generated module sets.
+    The dictionary contains the fields that a generated module sets.
     """
 
     def __init__(self, name: str):
@@ -26,7 +26,7 @@ class Manifest(dict[str, str]):
         return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
 
     def source(self) -> str:
-        """Return the statement that defines the manifest."""
+        """Return the statement ``DERIVED = DerivedLoss(...)``, which defines the manifest in the generated module."""
         rows = "".join(broken(f"{field}={code},", INDENT) + "\n" for field, code in self.items())
         return f"DERIVED = DerivedLoss(\n{rows})\n"
 

@@ -31,7 +31,10 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest, signature: Signature = P
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []
     for norms, name in vectors_of.items():
-        doc = "Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."
+        doc = (
+            "Return the matrix X of each norm ||X l||, where l are independent normals.\n\n"
+            "The squared singular values of X set the scale of the integration variable that replaces the norm.\n"
+        )
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
         letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)

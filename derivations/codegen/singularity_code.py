@@ -14,7 +14,7 @@ def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
     manifest: the fields of the ``DerivedLoss`` in a generated module. The singularities for views with noise and those
     for views without noise are derived separately. If the growth of a gradient near one singularity cannot be derived,
-    all singularities of this case are left out.
+    all singularities for views with noise, or all for views without noise, are left out.
     """
     rows = []
     for noiseless in (False, True):

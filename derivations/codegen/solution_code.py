@@ -44,7 +44,14 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
     if solution is None:
         return []
     arguments = ["alpha", *signature.parameters, "rho"]
-    doc = f"Return log(s(t)/s(0)) of the {solution.name} solution; lam0, log_lam0: lambda(0) and its logarithm."
+    doc = (
+        f"Return log(s(t)/s(0)) of a correlation eigenvalue s, by the {solution.name} solution.\n\n"
+        "lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.\n"
+    )
+    time_doc = (
+        "Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.\n\n"
+        "The time is negative or nan if the flow does not lead from lam0 to lam1.\n"
+    )
     manifest["exact"] = call(
         "ExactSolution",
         name=json.dumps(solution.name),
@@ -66,7 +73,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
         function(
             "time_to_reach",
             ["log_lam0", "log_lam1", *arguments],
-            "Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1.",
+            time_doc,
             [_stable(solution.duration)],
             STATISTICS,
             names,
@@ -92,13 +99,13 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
             function(
                 "conserved",
                 ["s", "alpha", "epsilon"],
-                f"Return the conserved sum over modes {json.loads(formula)}, in shape (..., 1).",
+                f"Return the conserved sum over modes, {json.loads(formula)}, in shape (..., 1).",
                 [power_sum],
             ),
             function(
                 "conserved_decay",
                 ["alpha", "rho"],
-                "Return the rate at which the conserved sum decays under weight decay rho, for epsilon = 0.",
+                "Return the decay rate of the conserved sum over modes under weight decay rho; epsilon must be 0.",
                 [decay],
             ),
         ]
@@ -119,7 +126,10 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
         return []
     manifest["fixed_points"] = "fixed_points"
     roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
-    doc = "Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."
+    doc = (
+        "Return the predictor eigenvalues at which the rate equals the weight decay rho, the larger one first.\n\n"
+        "A value that is nan, or not above zero, is no fixed point.\n"
+    )
     sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
         manifest["fold"] = "fold"

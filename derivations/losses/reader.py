@@ -59,7 +59,7 @@ Node = Tree[Any]  # a node of a parse tree
 class tanh(sp.tanh):
     """The function tanh of a real argument.
 
-    It replaces SymPy's tanh, which searches its argument for imaginary parts. The time for this search grows
+    This class replaces SymPy's tanh, which searches its argument for imaginary parts. The time for this search grows
     exponentially with the number of functions inside one another.
     """
 

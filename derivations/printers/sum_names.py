@@ -35,7 +35,7 @@ def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str])
 
 
 def free(name: str, taken: Collection[str]) -> str:
-    """Return the name; if the name is in ``taken``, append the smallest number that makes it free."""
+    """Return the name; if the name is in ``taken``, append the smallest number that makes the name unique."""
     numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
     return next(candidate for candidate in (name, *numbered) if candidate not in taken)
 

@@ -225,7 +225,7 @@ def average_formula(dialect: Dialect) -> str:
 
 
 def spelled(loss: SymbolicLoss) -> str:
-    """Return the expression of a loss in the loss grammar, with ``sg(...)`` around each stopped vector."""
+    """Return a loss in the loss grammar, with ``sg(...)`` around each vector whose gradient is stopped."""
     formula = loss.formula
     for name in loss.stopped:
         formula = re.sub(rf"\b{name}\b", f"sg({name})", formula)

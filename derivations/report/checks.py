@@ -151,7 +151,11 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
     """
     for view in (1, 2):
         forces = (gradients.force(setting.in_eigenbasis(), view) for setting in (standard, isotropic))
-        equal(next(forces), n.lam[n.m] * next(forces), "the force of the standard loss over that of the isotropic one")
+        equal(
+            next(forces),
+            n.lam[n.m] * next(forces),
+            "the force of the standard loss divided by the force of the isotropic loss",
+        )
 
 
 # --- expectations ---------------------------------------------------------------------------------------------------

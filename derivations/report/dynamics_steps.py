@@ -19,7 +19,7 @@ Rate: TypeAlias = sp.Expr | tuple[TiltedIntegral, ...]
 
 
 def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
-    """Return the step with the flow of the eigenvalues."""
+    """Return the step of the report that derives the flow of the eigenvalues."""
     shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
     w, r = rates.w, rates.rate
     by_chain_rule = (2 * w * rates.flow(rates.encoder_step())).subs(w, sp.sqrt(n.s[n.m]))
@@ -40,7 +40,7 @@ def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
 
 
 def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the step with the exact solution of the flow; return no step if no exact solution is known."""
+    """Return the step of the report with the exact solution of the flow; an empty list if none is known."""
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -67,7 +67,10 @@ def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
 
 
 def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the step with the mean-field solution of the isotropic cosine loss; return no step for other losses."""
+    """Return the step of the report with the mean-field solution of the isotropic cosine loss.
+
+    For other losses, an empty list is returned.
+    """
     if setting != Setting("cosine", isotropic=True):
         return []
     forcing = solutions.shared_forcing()
@@ -90,7 +93,7 @@ def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def conserved_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the step with the conserved sum over the modes; return no step if no such sum is known."""
+    """Return the step of the report with the conserved sum over the modes; an empty list if none is known."""
     loss = setting.in_eigenbasis()
     a = invariants.conserved_exponent(loss)
     if a is None:
@@ -120,7 +123,10 @@ def conserved_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def fixed_point_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the step with the fixed points and their stability; return no step if they have no closed form."""
+    """Return the step of the report with the fixed points and their stability.
+
+    An empty list is returned if the fixed points have no closed form.
+    """
     of_lambda = equilibria.independent_rate(rate)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []

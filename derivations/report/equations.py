@@ -1,7 +1,7 @@
 r"""Write the equations that state a model: its loss, the flow of its eigenvalues, and its predictor.
 
-They fit a card in a notebook, and are found in a fraction of a second: a rate without a short formula is written as an
-expectation.
+The equations fit a card in a notebook, and are derived in a fraction of a second: a rate without a short formula is
+written as an expectation.
 """
 
 from collections.abc import Mapping

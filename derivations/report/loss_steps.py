@@ -1,4 +1,4 @@
-"""Write the steps of a report from the loss to the dynamics of the linear network."""
+"""Write the first steps of a derivation report: from the loss to the dynamics of the linear network."""
 
 import sympy as sp
 
@@ -17,7 +17,7 @@ WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the 
 
 
 def loss_step(setting: SymbolicLoss) -> Step:
-    """Return the step with the loss of one sample."""
+    """Return the step of the report with the loss of one sample."""
     predictor = (
         r"$z_1$, $z_2$ and the prediction $p = W_P z_1$. The predictor is built from the correlation, "
         r"$W_P = C^\alpha$, and no gradient passes through it"
@@ -67,7 +67,7 @@ def in_vectors(setting: SymbolicLoss) -> str:
 
 
 def eigenbasis_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the step with the loss in the eigenbasis of the correlation."""
+    """Return the step of the report with the loss in the eigenbasis of the correlation."""
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
@@ -83,7 +83,7 @@ def eigenbasis_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the step with the forces on both views and the parts that stop-gradients remove."""
+    """Return the step of the report with the forces on both views and the parts that stop-gradients remove."""
     text = (
         r"The negative gradients are forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
         r"$h = -\partial L/\partial \hat z_2$; their components in mode $m$ follow."
@@ -126,10 +126,10 @@ def _stopped(stop: sp.Expr) -> str:
 
 
 def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
-    """Return the step with the representation model of Halvagal, Laborieux and Zenke (2023).
+    """Return the step of the report with the representation model of Halvagal, Laborieux and Zenke (2023).
 
-    In this model, gradient descent moves a representation directly, without weights. Returns no step if the loss is
-    symmetrised, or if the gradient reaches the target branch.
+    In this model, gradient descent moves a representation directly, without weights. An empty list is returned if the
+    loss is symmetrised, or if the gradient reaches the target branch.
     """
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
@@ -164,7 +164,7 @@ def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
 
 
 def network_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the step with the dynamics of the singular values of the linear network."""
+    """Return the step of the report with the dynamics of the singular values of the linear network."""
     text = (
         r"The weights $W$ are trained: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
         r"- \rho W$, with weight decay $\rho$. In the singular vectors of $W$ the representation of view $i$ is "

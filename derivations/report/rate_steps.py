@@ -28,7 +28,7 @@ LETTERS = "ABCEFGHIJ"  # names of expectations, without D, which denotes a deter
 
 
 def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
-    """Return the step that evaluates the rate by Gaussian moments."""
+    """Return the step of the report that evaluates the rate by Gaussian moments."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     shown = sp.factor_terms(rates.shared_weights(rate))
     checks.is_expectation(drive, shown, moments.VIEWS)
@@ -126,7 +126,10 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
 
 
 def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    """Return the steps that list the expectations in a rate, write them as integrals, and give the mean-field rate."""
+    """Return the steps of the report that list the expectations in a rate, and write them as integrals.
+
+    The last of these steps gives the rate in the mean-field approximation.
+    """
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -148,9 +151,10 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
 
 
 def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
-    """Return the step that writes a group of expectations, all with the same norms in the denominator, as integrals.
+    """Return the step of the report that writes a group of expectations as integrals.
 
-    kind: a pair (norm, q modulo 2) for each factor norm^(-q); the pairs are the same for all expectations of the group.
+    The expectations of the group have the same norms in the denominator. kind: a pair (norm, q modulo 2) for each
+    factor norm^(-q); the pairs are the same for all expectations of the group.
     """
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]

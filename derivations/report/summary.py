@@ -86,9 +86,9 @@ def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Lin
     """Return the equations for E[force l^T], the expectation from which the velocity of the weights is computed.
 
     The vectors in the force are linear maps of the independent normals l. The expectation is a formula, or a sum of
-    integrals that replace norms in a denominator (see ``matrices``). left:
-    the left side of the equation for the expectation. name: "G" for the force on view 1, "H" for the force on view 2;
-    the integrands are called G_1, G_2, ... or H_1, H_2, ... members: the summands of the expectation.
+    integrals that replace norms in a denominator (see ``matrices``). left: the left side of the equation for the
+    expectation. name: "G" for the force on view 1, "H" for the force on view 2; the integrands are called G_1, G_2, ...
+    or H_1, H_2, ... members: the summands of the expectation.
     """
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):

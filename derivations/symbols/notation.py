@@ -12,7 +12,7 @@ import sympy as sp
 
 @dataclass(frozen=True)
 class SymbolEntry:
-    """A symbol: its SymPy object, LaTeX and meaning. The name of the SymPy object is also the code name."""
+    """A symbol: its SymPy object, LaTeX and meaning. The name of the SymPy object is also the name in code."""
 
     symbol: sp.Symbol | sp.IndexedBase
     latex: str

@@ -38,7 +38,9 @@ Substitution = Callable[[sp.Expr], sp.Expr]  # replaces the views of each mode b
 
 
 class SingularSet(NamedTuple):
-    """A set of views on which a gradient F is infinite: F grows as eps^o at the distance eps from the set.
+    """A set of views on which a gradient F is infinite.
+
+    At a small distance eps from the set, F is proportional to eps^o with an exponent o < 0.
 
     at: equation of the set. conditions: number of linear equations per mode that define the set; 0 for a hypersurface.
     order: the exponent o if there are several modes. order_alone: the exponent o if there is a single mode.
@@ -57,7 +59,8 @@ def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]
     "rates": sets on which the force on a singular value is infinite. "weights": sets on which the force on a
     representation is infinite; the gradient with respect to the weights is this force times an independent input.
     "predictor": sets on which the force on an eigenvalue of the predictor is infinite. noiseless: True if both views
-    are equal, False for views with noise. Sets of order >= 0 are left out, because the gradient is finite on them.
+    are equal, False for views with noise. Sets of order o >= 0 are left out (see ``SingularSet``), because the gradient
+    is finite on them.
     """
     forces = [gradients.force(loss, view) for view in gradients.VIEWS]
     quantities = {

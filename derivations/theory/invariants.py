@@ -56,8 +56,8 @@ def power_sum(a: sp.Rational | int) -> sp.Expr:
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
     """Return the decay rate -(dV/dt)/V of the power sum V = sum_m s_m^(1 + a alpha) under weight decay.
 
-    Without weight decay, V is conserved; s_m are the correlation eigenvalues. V is proportional to ``power_sum`` with
-    epsilon = 0, for which the predictor eigenvalues are lambda_m = s_m^alpha.
+    s_m are the correlation eigenvalues, lambda_m = s_m^alpha the eigenvalues of the closed-form predictor, and a a
+    given exponent. Without weight decay, V is conserved. V is proportional to ``power_sum`` with epsilon = 0.
     """
     of_decay = {n.s[n.m]: _s, rates.rate: 0}
     slope = _integrated(a).diff(_s) * rates.velocity().subs(of_decay)

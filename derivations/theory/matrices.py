@@ -147,7 +147,10 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
 
 
 def _passed_on(word: Word, forms: list[Form]) -> sp.MatrixExpr:
-    """Return W_P^a u E[l prod_j (l^T A_j l) l^T] (M, d) for the word (a, u), with a product for each summand.
+    """Return W_P^a u E[l prod_j (l^T A_j l) l^T] (M, d) for a word (a, u), with a product for each summand.
+
+    The word (a, u) stands for the vector W_P^a u l, where l (d,) are independent normals. A_j is the matrix of the j-th
+    form (see ``quadratic``).
 
     The products have fewer operations than the sum of the matrices (d, d), because M is smaller than d.
     """

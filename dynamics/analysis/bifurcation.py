@@ -93,7 +93,7 @@ class Bifurcation(Result):
         return f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"
 
     def facts(self) -> list[Fact]:
-        """Return a line for each branch, for each fold or bifurcation point, and for the remark."""
+        """Return a line for each branch and for each fold or bifurcation point; the last line is the remark, if any."""
         points = (f"{p.kind} at {self.parameter} = {p.value:.10g}, s = {p.s:.6g}" for p in self.points)
         rows = [*shortened(("", self._line(branch)) for branch in self.branches), *shortened(("", p) for p in points)]
         return [*rows, ("", self.remark)] if self.remark else rows

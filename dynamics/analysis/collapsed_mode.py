@@ -125,7 +125,7 @@ def _predictor(model: Model, s: Array) -> Array:
 
 
 class _LastModeField(EigenmodeField):
-    """A vector field in which the tolerance of the quadrature is relative to the rate of the last mode."""
+    """A vector field in which the tolerance of the quadrature is relative to the rate of the mode of largest index."""
 
     def _quadrature(self, expectation: Expectation) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol, error_weights=lambda s: (np.eye(s.shape[-1])[-1],))

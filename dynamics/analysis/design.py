@@ -215,7 +215,7 @@ def _with_cost(
     between: tuple[float, float],
     remarks: tuple[str, ...],
 ) -> Design:
-    """Return the design with its costs, which are largest learning rate, largest rate, smallest gain, and noise.
+    """Return the design with its costs: the largest learning rate, the largest rate, the smallest gain, and the noise.
 
     model: the model with the designed gain. remarks: remarks on the gain, to which remarks on the costs are added.
     """

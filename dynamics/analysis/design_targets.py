@@ -52,7 +52,8 @@ class DesignedGain(NamedTuple):
 class DesignTarget(Value, ABC):
     """Base class of design targets; a design target describes desired dynamics of modes.
 
-    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without.
+    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without
+    weight decay.
     """
 
     needs_weight_decay: ClassVar[bool] = False
@@ -219,8 +220,8 @@ class SimultaneousArrival(DesignTarget):
         first = parameters["steepness"] == STEEPNESS[0]
         rate = designs.gathering(STEEPNESS[0] if first else designs.steepness, rises).rate
         remark = (
-            f"exactly equal arrival times are impossible: the smallest mode needs {self.spread:g} of its arrival time "
-            "to reach the largest initial s"
+            "exactly equal arrival times are impossible: the smallest mode needs the fraction "
+            f"{self.spread:g} of its arrival time to reach the largest initial s"
         )
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 

@@ -188,7 +188,7 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
     stationary = fixed_points.is_stationary_at_any_size(model)
-    remark = "all eigenvalues are stationary: the rate equals the weight decay at any size" if stationary else ""
+    remark = "all eigenvalues are stationary: the rate always equals the weight decay" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None

@@ -44,7 +44,7 @@ def check_range_of_parameter(model: Model, parameter: str, values: npt.NDArray[n
             model.replace(**{parameter: values})
     except errors.ArgumentError as error:
         reason = str(error).partition(", but is")[0].removeprefix("Argument ")
-        errors.reject(name, f"have a range of values that `{parameter}` can have ({reason})", values)
+        errors.reject(name, f"contain only values that `{parameter}` can have ({reason})", values)
 
 
 def check_finite(*results: Any) -> None:

@@ -65,7 +65,7 @@ class SurvivingModes(Value):
 
     @property
     def s(self) -> float:
-        """Eigenvalue of the modes."""
+        """Correlation eigenvalue of the surviving modes, which is the same for all of them."""
         return self.jacobian.s
 
     @property
@@ -75,7 +75,7 @@ class SurvivingModes(Value):
 
     @property
     def count(self) -> int:
-        """Number of modes."""
+        """Number of surviving modes."""
         return self.jacobian.count
 
     def multipliers(self, learning_rate: float) -> Complex:

@@ -150,9 +150,9 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
             "variables of the flow",
             model,
         )
-    s = errors.non_negative("s", s, "be finite eigenvalues above zero, of shape (..., M)")
+    s = errors.non_negative("s", s, "be finite eigenvalues above zero, in an array of shape (..., M)")
     if s.ndim == 0 or not s.all():
-        errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)
+        errors.reject("s", "be finite eigenvalues above zero, in an array of shape (..., M)", s)
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because rates are computed for one model", model)
     check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")
@@ -186,7 +186,7 @@ def _has_eigenmodes(model: Model) -> None:
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
-    requirement = "be a number above zero, or an array of them that broadcasts with s0"
+    requirement = "be a number above zero, or an array of numbers above zero that broadcasts with s0"
     levels = errors.positive("level", level, requirement)
     try:
         return np.broadcast_to(levels, shape)
@@ -275,7 +275,8 @@ class _Passage:
         return bool(np.isfinite(self.times).all()) or self.steady_state.reached(state)
 
     def _unfinished(self, reason: str) -> Array:
-        errors.warn_caller(f"The flow is followed to t = {self.t:.6g} only: {reason}. Times that are nan may be later.")
+        advice = "Modes whose time is nan may reach the level later."
+        errors.warn_caller(f"The flow is followed to t = {self.t:.6g} only: {reason}. {advice}")
         return self._later()
 
     def _later(self) -> Array:

@@ -31,7 +31,11 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+
+    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -40,7 +44,11 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+
+    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -49,7 +57,10 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
+    """Return the contribution of each mode to the mean square of each norm.
+
+    The mean square of a norm sets the scale of the integration variable that replaces the norm.
+    """
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
@@ -77,12 +88,18 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."""
+    """Return the matrix X of each norm ||X l||, where l are independent normals.
+
+    The squared singular values of X set the scale of the integration variable that replaces the norm.
+    """
     return z2, t1
 
 
 def norm_vectors_2(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."""
+    """Return the matrix X of each norm ||X l||, where l are independent normals.
+
+    The squared singular values of X set the scale of the integration variable that replaces the norm.
+    """
     return z1, t2
 
 
@@ -111,13 +128,13 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Return the conserved sum over modes Sum_j[s[j]], in shape (..., 1)."""
+    """Return the conserved sum over modes, Sum_j[s[j]], in shape (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Return the rate at which the conserved sum decays under weight decay rho, for epsilon = 0."""
+    """Return the decay rate of the conserved sum over modes under weight decay rho; epsilon must be 0."""
     return 2 * rho
 
 

@@ -33,7 +33,11 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+
+    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     xp = z1.__array_namespace__()
     norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
     p1_dot_t2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
@@ -44,7 +48,11 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+
+    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     xp = z1.__array_namespace__()
     norm_p2_squared = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
     p1_dot_t2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
@@ -71,14 +79,20 @@ def force_on_predictor(z1, z2, lam, ratio):
 
 
 def mean_squares_1(s, lam, ratio, sigma1, sigma2):
-    """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
+    """Return the contribution of each mode to the mean square of each norm.
+
+    The mean square of a norm sets the scale of the integration variable that replaces the norm.
+    """
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * lam**2 * s, n2 * ratio**2 * s
 
 
 def mean_squares_2(s, lam, ratio, sigma1, sigma2):
-    """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
+    """Return the contribution of each mode to the mean square of each norm.
+
+    The mean square of a norm sets the scale of the integration variable that replaces the norm.
+    """
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * ratio**2 * s, n2 * lam**2 * s
@@ -111,7 +125,11 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
+    """Return the covariance and the weight of the tilted Gaussian of the views.
+
+    The density of the views is tilted: it is multiplied by exp(-x^2 ||a||^2) for each norm ||a|| in a
+    denominator. For a second norm, y takes the place of x.
+    """
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -145,7 +163,11 @@ def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
+    """Return the covariance and the weight of the tilted Gaussian of the views.
+
+    The density of the views is tilted: it is multiplied by exp(-x^2 ||a||^2) for each norm ||a|| in a
+    denominator. For a second norm, y takes the place of x.
+    """
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -179,12 +201,18 @@ def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."""
+    """Return the matrix X of each norm ||X l||, where l are independent normals.
+
+    The squared singular values of X set the scale of the integration variable that replaces the norm.
+    """
     return W_P @ z1, t2
 
 
 def norm_vectors_2(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."""
+    """Return the matrix X of each norm ||X l||, where l are independent normals.
+
+    The squared singular values of X set the scale of the integration variable that replaces the norm.
+    """
     return W_P @ z2, t1
 
 
@@ -213,13 +241,13 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Return the conserved sum over modes Sum_j[s[j]], in shape (..., 1)."""
+    """Return the conserved sum over modes, Sum_j[s[j]], in shape (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Return the rate at which the conserved sum decays under weight decay rho, for epsilon = 0."""
+    """Return the decay rate of the conserved sum over modes under weight decay rho; epsilon must be 0."""
     return 2 * rho
 
 

@@ -1,4 +1,4 @@
-"""From rates to the step of each dynamical variable.
+"""Functions of eigenvalues that are the same for all losses: predictor, velocities, steps and imbalance.
 
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
@@ -31,7 +31,7 @@ def encoder_velocity(w, r, rho):
 
 
 def descent_velocity(weights, force, rate_ratio, rho):
-    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate of W over the encoder's."""
+    """Return dW/dt = a_P f - rho W of weights W with force f; a_P: learning rate of W divided by the encoder's."""
     return force * rate_ratio - rho * weights
 
 
@@ -51,7 +51,7 @@ def average_step(average, x, decay):
 
 
 def imbalance(s, lam, rate_ratio):
-    """Return the imbalance s - lambda^2/a_P of encoder and predictor; a_P: ratio of their learning rates."""
+    """Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor divided by the encoder's."""
     return s - lam**2 / rate_ratio
 
 

@@ -17,12 +17,20 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+
+    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return (-lam * z1 + ratio * z2) / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+
+    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return (-lam * z2 + ratio * z1) / 2
 
 
@@ -44,17 +52,26 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 
 
 def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
-    """Return log(s(t)/s(0)) of the logistic solution; lam0, log_lam0: lambda(0) and its logarithm."""
+    """Return log(s(t)/s(0)) of a correlation eigenvalue s, by the logistic solution.
+
+    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.
+    """
     return -linear_growth(-log_lam0, (sigma1**2 + sigma2**2 + 2) / 2, rho - 1, 2 * alpha * t) / alpha
 
 
 def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
+    """Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.
+
+    The time is negative or nan if the flow does not lead from lam0 to lam1.
+    """
     return linear_time(-log_lam0, -log_lam1, (sigma1**2 + sigma2**2 + 2) / 2, rho - 1) / (2 * alpha)
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
+    """Return the predictor eigenvalues at which the rate equals the weight decay rho, the larger one first.
+
+    A value that is nan, or not above zero, is no fixed point.
+    """
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return -2 * (rho - 1) / (n1 + n2)

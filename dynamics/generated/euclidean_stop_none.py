@@ -14,12 +14,20 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+
+    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return (-lam * z1 + z2) * lam
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+
+    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return lam * z1 - z2
 
 
@@ -52,7 +60,10 @@ def drive_on_view2(W_P, z1, t2):
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
+    """Return the predictor eigenvalues at which the rate equals the weight decay rho, the larger one first.
+
+    A value that is nan, or not above zero, is no fixed point.
+    """
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1

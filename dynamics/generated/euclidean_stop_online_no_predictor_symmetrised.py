@@ -14,12 +14,20 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+
+    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return (-z1 + z2) / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+
+    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
+    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    """
     return (z1 - z2) / 2
 
 
@@ -39,14 +47,20 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 
 
 def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
-    """Return log(s(t)/s(0)) of the exponential solution; lam0, log_lam0: lambda(0) and its logarithm."""
+    """Return log(s(t)/s(0)) of a correlation eigenvalue s, by the exponential solution.
+
+    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.
+    """
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return 2 * t * (-rho - (n1 + n2 - 2) / 2)
 
 
 def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
+    """Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.
+
+    The time is negative or nan if the flow does not lead from lam0 to lam1.
+    """
     return -(-log_lam0 + log_lam1) / (alpha * (2 * rho + sigma1**2 + sigma2**2))
 
 

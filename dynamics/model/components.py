@@ -231,12 +231,12 @@ class EMA(Component):
     title = "a target branch with separate weights"
     flag = "--ema"
     flag_sets = "decay"
-    help = "Use a target branch with separate weights, which average those of the encoder."
+    help = "Use a target branch whose weights are an exponential average of the weights of the encoder."
 
     decay: Any = option(
         check=checks.decay,
         symbol="decay",
         metavar="DECAY",
-        help="Use a target branch with separate weights, which average those of the encoder with this decay per step.",
+        help="Use a target branch whose weights average the weights of the encoder, with this decay per step.",
         example=0.9,
     )

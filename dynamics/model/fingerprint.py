@@ -70,8 +70,8 @@ def differences(there: Any, here: Any, name: str = "") -> list[str]:
     """Return the differences between a stored fingerprint and the present one, as a list of texts.
 
     there: fingerprint that was read from a file. here: fingerprint of this computation. Each text begins with the keys
-    of the entry that differs, separated by spaces. name: keys that precede them, used when the function calls itself on
-    nested dictionaries.
+    of the entry that differs, separated by spaces. name: keys of the enclosing dictionaries, for the call of the
+    function by itself on a nested dictionary.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]

@@ -362,9 +362,13 @@ def shown(value: Any) -> str:
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
         return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
-    changed = [name for name, default in defaults(type(value)).items() if not _same(getattr(value, name), default)]
-    changed = changed or list(options(value))[:1]
-    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in changed)})"
+    names = changed(value) or list(options(value))[:1]
+    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in names)})"
+
+
+def changed(part: Any) -> list[str]:
+    """Return the names of the options of a model or component whose value is not the default."""
+    return [name for name, default in defaults(type(part)).items() if not _same(getattr(part, name), default)]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -34,7 +34,7 @@ def facts_of(model: "Model") -> list[Fact]:
 
 
 def number(value: Any) -> str:
-    """Return the value of a parameter as text; of an array, the range and the shape."""
+    """Return the value of a parameter as text; for an array, the text states its range and its shape."""
     if not np.ndim(value):
         return f"{value:.6g}"
     array = np.asarray(value)
@@ -64,7 +64,7 @@ def displayed(formula: str | None) -> str | None:
 
 
 def equation_of(expression: "Expression") -> str | None:
-    """Return a loss L = ... or a gain h(lambda) = ... in LaTeX, or None if it is too long for a formula."""
+    """Return the equation L = ... of a loss or h(lambda) = ... of a gain in LaTeX; None if its text is too long."""
     from derivations.report import equations
 
     if len(expression.text) > LONGEST_LOSS:

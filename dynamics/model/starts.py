@@ -78,7 +78,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
         errors.reject(
             name,
             "have a nonzero weight on an input with nonzero variance, because a normalized predictor divides by the "
-            "largest eigenvalue",
+            "largest eigenvalue of the correlation, which would be zero",
             weights,
         )
     batch = _with_batch(model, name, weights.shape[:-2])
@@ -114,7 +114,7 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
 
 
 def _without_rounding(s: Array) -> Array:
-    """Return eigenvalues (..., M) in which negative ones are zero if they are rounding errors of ``eigvalsh``."""
+    """Return eigenvalues (..., M); negative eigenvalues that are rounding errors of ``eigvalsh`` become zero."""
     smallest = -s.shape[-1] * np.finfo(float).eps * np.abs(s).max(axis=-1, keepdims=True)
     return np.where((s < 0) & (s >= smallest), 0.0, s)
 
@@ -123,7 +123,7 @@ def looks_like_matrix(s: Array) -> bool:
     """Return True if non-negative eigenvalues (B, M) of an ensemble resemble a correlation or ReLU representations.
 
     A correlation is symmetric and positive semidefinite, with entries beside the diagonal. Representations after a ReLU
-    have zeros in all columns, and positive entries, too. An ensemble may have these properties; it is not refused.
+    have zeros and positive entries in all columns. An ensemble may have these properties by chance, and is not refused.
     """
     if s.ndim != 2 or s.shape[-1] < 3:
         return False
@@ -135,7 +135,7 @@ def looks_like_matrix(s: Array) -> bool:
 
 
 def matrix_advice(s: Array) -> str:
-    """Return how eigenvalues follow from the matrix that was probably given in their place; "" for a vector."""
+    """Return advice on computing eigenvalues from the matrix that was probably passed instead; "" for a vector."""
     if s.ndim != 2:
         return ""
     if s.shape[0] == s.shape[1]:
@@ -146,7 +146,7 @@ def matrix_advice(s: Array) -> str:
 
 
 def _weights_advice(weights: Array, white: bool) -> str:
-    """Return what to pass in place of weights of the wrong shape, or ""."""
+    """Return advice on what to pass in place of weights of the wrong shape; "" if there is none."""
     if weights.ndim == 1:
         what = "A network" if white else "A model with `inputs`"
         return f" {what} starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5)."

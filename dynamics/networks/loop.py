@@ -56,7 +56,7 @@ class TrainedNetwork(Protocol):
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
-        """Return the state before the first step, and the history of step 0: the data for ``record``."""
+        """Return the state before the first step, and the history: the data from which ``record`` computes record 0."""
         ...
 
     def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:

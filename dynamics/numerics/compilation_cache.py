@@ -38,9 +38,9 @@ def folder() -> Path | None:
 def use() -> None:
     """Let JAX keep compiled programs in ``folder()``.
 
-    JAX's settings stay unchanged if the folder is None or cannot be created, if other users own it or may write to it,
-    and if the caller has set JAX's own cache
-    folder or disabled JAX's cache. Only the first call has an effect.
+    JAX's settings stay unchanged in three cases: the folder is None or cannot be created, another user owns the folder
+    or may write to it, or the caller has set JAX's own cache folder or disabled JAX's cache. Only the first call has an
+    effect.
     """
     import jax
 

@@ -1,9 +1,9 @@
 """Compile functions in JAX with options of XLA's compiler that suit loops over the entries of arrays.
 
-By default XLA for CPUs passes sums and products over array entries to a library, YNNPACK, and first writes the operands
-of these calls to memory, constants too. The loop over quadrature nodes then takes twice as long. XLA also uses half of
-the width of vector registers where these have 512 bits. Matrix products, as in the training of networks, are faster
-with the default options.
+By default XLA for CPUs computes sums and products over array entries by a library, YNNPACK. XLA first writes the
+operands for the library to memory, even constants, so that the loop over quadrature nodes takes twice as long. XLA also
+uses only half of the width of vector registers that have 512 bits. Matrix products, as in the training of networks, are
+faster with the default options.
 """
 
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class Plane(NamedTuple):
     floor: Callable[[float], float]
 
     def gradient(self, p: float, x: float) -> FloatArray:
-        """Return the partial derivatives (dF/dp, dF/dx)."""
+        """Return the partial derivatives (dF/dp, dF/dx) of the function F(p, x), whose zeros form the curves."""
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
@@ -121,7 +121,7 @@ class Plane(NamedTuple):
 
 
 def _ending(event: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark an event function of SciPy's integrators to end the integration when its value falls through zero."""
+    """Mark an event function for SciPy's integrators: the integration ends when the function falls to zero."""
     event.terminal, event.direction = True, -1  # type: ignore[attr-defined]
     return event
 

@@ -1,4 +1,4 @@
-"""Refuse, before the work starts, work that would not fit into memory or would take too long."""
+"""Refuse a computation that would not fit into memory or would take too long, before the computation starts."""
 
 import sys
 from pathlib import Path

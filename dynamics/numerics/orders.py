@@ -35,8 +35,9 @@ EQUAL = 1e-9  # difference of exponents below which they are equal
 class SignedOrder:
     """Orders of magnitude of quantities (..., M), which generated code accepts in place of an array.
 
-    positive: exponents e (..., M); the sum of the positive terms of a quantity scales as w^e. negative: the same for
-    the negative terms. An exponent is inf if the quantity has no positive terms, or no negative terms.
+    positive: exponents e (..., M); the sum of the positive terms of a quantity scales as w^e if w goes to zero.
+    negative: the same for the negative terms. An exponent is inf if the quantity has no positive terms, or no negative
+    terms.
     """
 
     positive: FloatArray
@@ -46,13 +47,13 @@ class SignedOrder:
 
     @classmethod
     def power(cls, exponents: npt.ArrayLike) -> "SignedOrder":
-        """Return the order of magnitude of the quantities w^e, for an array of exponents e."""
+        """Return the order of magnitude of the quantities w^e as w goes to zero, for an array of exponents e."""
         e = np.asarray(exponents, float)
         return cls(e, np.full(e.shape, np.inf))
 
     @classmethod
     def of(cls, number: Any) -> "SignedOrder":
-        """Return the order of magnitude of numbers that do not depend on w; a SignedOrder is returned as it is."""
+        """Return the SignedOrder of numbers that do not depend on w; return a SignedOrder unchanged."""
         if isinstance(number, SignedOrder):
             return number
         number = np.asarray(number, float)
@@ -180,8 +181,8 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
     def exponents(points: FloatArray, sign: int) -> FloatArray:
         """Return the exponent E (K,) of the integrand's terms of one sign, at K points (a, b) in an array (K, 2).
 
-        The integral is taken over log x and log y. Because dx dy = x y d(log x) d(log y), E includes the exponents of
-        the factors x and y.
+        The terms scale as w^E(a, b) at the integration variables x = w^(-a) and y = w^(-b). The integral is taken over
+        log x and log y. Because dx dy = x y d(log x) d(log y), E includes the exponents of the factors x and y.
         """
         x, y = (SignedOrder.power(-points[:, i]) for i in (0, 1))
         order = integral.integrand(x, y, *(a[:, None] for a in arguments)) * (x * y if len(squares) == 2 else x)
@@ -192,9 +193,10 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
 
 
 def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
-    """Return the scaling of an integral, which follows from the smallest value of the exponent E of its integrand.
+    """Return the scaling of an integral over x and y, which follows from the smallest exponent E of its integrand.
 
-    points: the points (K, 2) at which E may be smallest. exponents: function that returns E at points (K, 2).
+    The integrand scales as w^E(a, b) at x = w^(-a) and y = w^(-b). points: the points (a, b), in an array (K, 2), at
+    which E may be smallest. exponents: function that returns E at points (K, 2).
     """
     values = exponents(points)
     lowest = values.min()

@@ -20,9 +20,9 @@ _hint: ContextVar[Callable[[], str]] = ContextVar("hint", default=str)
 
 @contextmanager
 def hinting(hint: Callable[[], str]) -> Iterator[None]:
-    """Let bars that are created in this context end in a hint, once the work has taken HINT_AFTER seconds.
+    """Let progress bars that are created in this context end in a hint, once the work has taken HINT_AFTER seconds.
 
-    hint: function that returns what would make the work faster, or ""; it is called only when it is shown.
+    hint: function that returns what would make the work faster, or ""; it is called only when the hint is to be shown.
     """
     token = _hint.set(hint)
     try:
@@ -81,7 +81,7 @@ class HintingBar(tqdm):
 
 
 class NotebookBar(HintingBar):
-    """A progress bar in the output of a notebook's cell; it is replaced by nothing at the end.
+    """A progress bar in the output of a notebook's cell; the bar is removed at the end of the work.
 
     The bar is an HTML element, and needs no widgets. Unlike the bar of ``tqdm.notebook``, it costs nothing before it is
     shown, which matters if a function that takes milliseconds is called many times.
@@ -92,7 +92,7 @@ class NotebookBar(HintingBar):
         super().__init__(file=io.StringIO(), **options)  # nothing is written as text
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Show the present state in the cell; with the message "", show nothing."""
+        """Show the bar in its present state in the notebook's cell; with the message "", remove the bar."""
         from IPython.display import display
 
         contents = {"text/plain": ""} if msg == "" else {"text/plain": str(self), "text/html": self._html()}

@@ -219,8 +219,9 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
     (..., 1, 1) for x, y and |det K|.
 
     The computation uses the singular vectors of Y, and then those of X K^T. In this way the unit matrix 1 is not lost
-    next to terms that are 1e20 times as large, and terms that cancel in products with K cancel exactly. Neither
-    decomposition depends on x. The nodes of a quadrature, on axis -3 of x and y, share those of equal y.
+    next to terms that are 1e20 times as large, and terms that cancel in products with K cancel exactly. Axis -3 of x
+    and y counts the nodes of a quadrature. Neither decomposition depends on x, so that both are computed only once for
+    all nodes that have the same y.
     """
     xp = X.__array_namespace__()
     y, places = _different(y)
@@ -235,7 +236,7 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 
 
 def _different(y: Array) -> tuple[Array, Any]:
-    """Return the different entries of y (..., K, 1, 1) along axis -3, and the index that gives y from these entries."""
+    """Return the distinct entries of y (..., K, 1, 1) along axis -3, and the index that gives y from these entries."""
     if y.ndim < 3 or y.shape[-3] == 1:
         return y, ...
     _, first, nodes = np.unique(y, axis=-3, return_index=True, return_inverse=True)
@@ -243,7 +244,10 @@ def _different(y: Array) -> tuple[Array, Any]:
 
 
 def _decay(y: Array, s: Array) -> Array:
-    """Return (1 + 2 y^2 s^2)^(-1/2), the factor by which the tilt reduces a standard deviation."""
+    """Return (1 + 2 y^2 s^2)^(-1/2), the standard deviation of a normal variable u tilted by exp(-y^2 s^2 u^2).
+
+    Without the tilt the standard deviation of u is 1.
+    """
     return 1 / s.__array_namespace__().sqrt(1 + 2 * (y * s) ** 2)
 
 

@@ -20,10 +20,10 @@ def cores() -> int:
 
 
 def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: int) -> Iterator[tuple[Part, Result]]:
-    """Yield (part, compute(part)) for each entry of ``parts``, in the order of ``parts``; several threads compute.
+    """Yield (part, compute(part)) for each entry of ``parts``, in the order of ``parts``.
 
-    threads: number of calls of ``compute`` that run at the same time. If the caller closes the iterator, or if a call
-    raises an error, the calls that have not begun are cancelled.
+    The calls of ``compute`` run in several threads. threads: number of calls that run at the same time. If the caller
+    closes the iterator, or if a call raises an error, the calls that have not begun are cancelled.
     """
     with ThreadPoolExecutor(threads) as pool:
         calls = deque((part, pool.submit(isolated(compute), part)) for part in parts)

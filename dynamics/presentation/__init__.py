@@ -1,4 +1,4 @@
-"""How results are shown: as one line, as one screen of text, as a card in a notebook, and as plain values for JSON.
+"""Show results: as one line, as one screen of text, as a card in a notebook, and as plain values for JSON.
 
-May import from numerics, errors and what is below them.
+This package may import ``numerics``, ``errors`` and all packages that these may import.
 """

@@ -40,8 +40,8 @@ class Picture(NamedTuple):
 def card(title: str, facts: Iterable[Fact], picture: Picture | None = None, formula: str | None = None) -> str:
     """Return the HTML of a card.
 
-    title: first line. facts: pairs of a name and a value. picture: shown beside the facts. formula: LaTeX of a
-    displayed equation, shown beside the facts, which notebooks typeset. All texts are escaped, and long ones are cut.
+    title: first line. facts: pairs of a name and a value. picture: shown beside the facts. formula: LaTeX of an
+    equation, which notebooks typeset, also beside the facts. All texts are escaped, and long texts are cut.
     """
     rows = "".join(_row(name, value) for name, value in facts)
     parts = [f'<table style="{TABLE}"><tbody>{rows}</tbody></table>'] if rows else []
@@ -55,7 +55,8 @@ def card(title: str, facts: Iterable[Fact], picture: Picture | None = None, form
 def escaped(text: str) -> str:
     """Return a text as HTML that shows this text, and that is not typeset as a formula.
 
-    A delimiter of formulas in an element of its own is not recognised as a delimiter.
+    The delimiters of formulas, backslash and dollar sign, are enclosed in HTML elements of their own; notebooks then do
+    not recognise them as delimiters.
     """
     safe = html.escape(one_line(text, LONGEST_VALUE))
     return safe.replace("\\", "<span>&#92;</span>").replace("$", "<span>&#36;</span>")

@@ -17,7 +17,7 @@ def one_line(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 def shortened(rows: Iterable[Fact], most: int = MOST_ROWS) -> list[Fact]:
-    """Return at most ``most`` of the rows, and a last row with the number of the others."""
+    """Return at most ``most`` rows; if rows are left out, the last returned row states their number."""
     rows = list(rows)
     return rows if len(rows) <= most else [*rows[: most - 1], ("", f"... and {len(rows) - most + 1} more")]
 

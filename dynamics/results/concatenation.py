@@ -26,9 +26,10 @@ def concatenate(trajectories: Sequence[Trajectory]) -> Trajectory:
     Parameters
     ----------
     trajectories : sequence of Trajectory
-        Trajectories with the same kind and model (except for the initial predictor). Each one begins at the last time
-        of the preceding one, or later. A trajectory that begins at t = 0 is a run that was started from the last state
-        of the preceding one: its times and steps are counted from there.
+        Trajectories with the same kind and model (except for the initial predictor). Each trajectory begins at the last
+        time of the preceding trajectory, or later. A trajectory that begins at t = 0 is a run that was started from the
+        last state of the preceding trajectory; the last time and step of the preceding trajectory are then added to its
+        times and steps.
 
     Returns
     -------
@@ -40,8 +41,8 @@ def concatenate(trajectories: Sequence[Trajectory]) -> Trajectory:
     ------
     ArgumentError
         If the trajectories differ in their model, kind, modes, ensemble, arrays or settings (except ``steps``,
-        ``record``, ``seed``, ``method`` and tolerances), if times do not ascend, or if one does not begin with the
-        state with which the preceding one ends.
+        ``record``, ``seed``, ``method`` and tolerances), if times do not ascend, or if a trajectory does not begin with
+        the state with which the preceding trajectory ends.
 
     Examples
     --------
@@ -80,7 +81,10 @@ def _check_alike(first: Trajectory, second: Trajectory) -> None:
 
 
 def _with_init(model: Model, first: Model) -> Model:
-    """Return a model with the initial predictor of ``first``, which is no property of the dynamics."""
+    """Return a model with the initial predictor of the model ``first``, if both models have a learned predictor.
+
+    The initial predictor is no property of the dynamics, and may therefore differ between trajectories to join.
+    """
     init = first.parameter_values.get("init")
     return model if init is None or "init" not in model.parameter_names else model.replace(init=init)
 
@@ -94,13 +98,16 @@ def _fixed(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _continuing(first: Trajectory, second: Trajectory) -> Trajectory:
-    """Return the part of ``second`` after the last record of ``first``, with times and steps counted from its start."""
+    """Return the part of the trajectory ``second`` after the last record of ``first``.
+
+    Times and steps of the result are counted from the start of ``first``.
+    """
     if not len(first.t) or not len(second.t):
         return second
     if second.t[0] == 0 and first.t[-1] > 0:
         second = _shifted(second, first)
     if second.t[0] < first.t[-1]:
-        requirement = f"begin at t = 0 or at {first.t[-1]:g}, the last time of the preceding one, or later"
+        requirement = f"begin at t = 0 or at {first.t[-1]:g}, the last time of the preceding trajectory, or later"
         errors.reject("trajectories", requirement, float(second.t[0]))
     shared = second.t == first.t[-1] if second.step is None else second.step == np.asarray(first.step)[-1]
     if shared.any():
@@ -109,7 +116,7 @@ def _continuing(first: Trajectory, second: Trajectory) -> Trajectory:
 
 
 def _shifted(second: Trajectory, first: Trajectory) -> Trajectory:
-    """Return a trajectory with times and steps counted from the start of the preceding one."""
+    """Return the trajectory ``second`` with times and steps counted from the start of the preceding trajectory."""
     shift = first.t[-1]
     changed: dict[str, Any] = {"t": second.t + shift, "blow_up_time": second.blow_up_time + shift}
     if second.step is not None:
@@ -128,8 +135,8 @@ def _check_joint(first: Trajectory, second: Trajectory) -> None:
         values = getattr(start, name)
         if last.dtype.kind == "f" and name not in ("t", "blow_up_time") and not _close(last, values):
             requirement = (
-                f"begin with the state with which the preceding one ends; at t = {first.t[-1]:g}, `{name}` must be "
-                f"{errors.excerpt(last[..., 0, :])}"
+                f"begin with the state with which the preceding trajectory ends; at t = {first.t[-1]:g}, `{name}` must "
+                f"be {errors.excerpt(last[..., 0, :])}"
             )
             errors.reject("trajectories", requirement, values[..., 0, :])
 
@@ -140,7 +147,10 @@ def _close(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
 
 
 def _joined(pieces: list[Trajectory]) -> Trajectory:
-    """Return the trajectory with the records of all pieces, which are alike and do not overlap."""
+    """Return one trajectory with the records of all ``pieces``.
+
+    The pieces are trajectories of the same kind, with the same arrays, whose times do not overlap.
+    """
     first, last = pieces[0], pieces[-1]
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-len(ENTRIES[name].axes))
@@ -169,7 +179,10 @@ def _joined(pieces: list[Trajectory]) -> Trajectory:
 
 
 def _common(name: str, pieces: list[Trajectory]) -> Any:
-    """Return the value of a setting if it is the same in all pieces, else the list of its values."""
+    """Return the value of a setting in a joined trajectory: one value if all pieces have the same value, else a list.
+
+    For the setting "steps", the largest value is returned.
+    """
     values: list[Any] = [piece.settings.get(name) for piece in pieces]
     if name == "steps":
         return max(values)

@@ -43,7 +43,7 @@ class NamedArrays(NamedTuple):
 
 
 def named_arrays(trajectory: Trajectory) -> NamedArrays:
-    """Return all arrays of a trajectory with the names of their axes, and its other contents as attributes."""
+    """Return all arrays of a trajectory with named axes, and the other contents of the trajectory as attributes."""
     arrays, ensemble = arrays_of(trajectory), trajectory.s.ndim - 2
     members, coordinates = _members(trajectory)
     record = "step" if trajectory.step is not None else TIME
@@ -68,7 +68,7 @@ def named_arrays(trajectory: Trajectory) -> NamedArrays:
 
 
 def _members(trajectory: Trajectory) -> tuple[tuple[str, ...], dict[str, NamedVariable]]:
-    """Return the names of the axes of the ensemble, and the coordinates along them: parameters, or seeds."""
+    """Return the names of the axes of the ensemble, and the coordinates along these axes: parameters, or seeds."""
     shape = trajectory.s.shape[:-2]
     along = {name: _varying(name, np.asarray(value), len(shape)) for name, value in _parameters(trajectory).items()}
     along = {name: found for name, found in along.items() if found[0]}
@@ -83,7 +83,10 @@ def _members(trajectory: Trajectory) -> tuple[tuple[str, ...], dict[str, NamedVa
 
 
 def _parameters(trajectory: Trajectory) -> dict[str, Any]:
-    """Return the parameters of the model and the seeds; a name that an array of a trajectory has gets a prefix."""
+    """Return the parameters of the model and the seeds, in a dictionary with their names as keys.
+
+    If a parameter has the same name as an array or an axis, "parameter_" is put before the name.
+    """
     taken = {*ENTRIES, *trajectory.measures, TIME, "mode", "unit", "predicted", "input", "probe", "member", "seed"}
     values = trajectory.model.parameter_values
     if "init" in values:
@@ -96,7 +99,7 @@ def _parameters(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _varying(name: str, values: npt.NDArray[Any], ensemble: int) -> tuple[tuple[int, ...], npt.NDArray[Any]]:
-    """Return the axes of the ensemble along which a parameter varies, and its values along these axes."""
+    """Return the axes of the ensemble along which a parameter varies, and the parameter's values along these axes."""
     sizes = (1,) * (ensemble - values.ndim) + values.shape
     axes = tuple(axis for axis, size in enumerate(sizes) if size > 1 or (name == "seed" and axis < ensemble))
     return axes, values.reshape([sizes[axis] for axis in axes])

@@ -1,4 +1,4 @@
-"""Describe the arrays of a trajectory: the axes of each, from which storage, selection and conversion follow."""
+"""Describe the type and the axes of each array of a trajectory, for storage, selection and conversion."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     optional: bool = True
 
     def fits(self, shape: Shape, s: Shape) -> bool:
-        """Return True if an array of this shape may belong to eigenvalues s of the shape ``s``."""
+        """Return True if the described array may have the shape ``shape`` when eigenvalues have the shape ``s``."""
         own = len(shape) - len(self.axes)
         if len(s) < 2 or not s[-1] or own < 0:
             return False
@@ -65,9 +65,11 @@ ENTRIES = {
 
 
 def entry_of_measure(name: str, array: npt.NDArray[Any], members: int) -> Entry:
-    """Return the description of a measure. members: number of axes of the ensemble.
+    """Return the description of a measure, such as a metric of deep networks, as an ``Entry``.
 
-    The axes after that of the times are modes, or have names of their own.
+    The axes of the array are those of the ensemble, "time", and further axes. A measure in PER_MODE has the further
+    axis "mode"; the further axes of other measures are named after the measure. members: number of axes of the
+    ensemble.
     """
     rest = range(array.ndim - members - 1)
     per_mode = name in PER_MODE and len(rest) == 1
@@ -75,6 +77,6 @@ def entry_of_measure(name: str, array: npt.NDArray[Any], members: int) -> Entry:
 
 
 def arrays_of(trajectory: Any) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a trajectory that are present, by the names of ``ENTRIES``; measures are left out."""
+    """Return the arrays of a trajectory that are present, without measures; the keys are names in ``ENTRIES``."""
     arrays = {name: getattr(trajectory, name) for name in ENTRIES}
     return {name: array for name, array in arrays.items() if array is not None}

@@ -1,8 +1,9 @@
 """Write trajectories to netCDF files, and read the contents of such files.
 
-The format is netCDF-3 with 64-bit offsets, through SciPy. xarray and all other netCDF programs read it, nothing beyond
-SciPy is installed, and a damaged or hostile file is parsed by Python alone; HDF5 (netCDF-4), which would compress the
-arrays to about three quarters, is parsed by a C library in which such files still cause crashes.
+The format is netCDF-3 with 64-bit offsets, which xarray and all other netCDF programs read. SciPy writes and reads it,
+so that no further library is needed, and a damaged or hostile file is parsed by Python alone. The newer format
+netCDF-4 (HDF5) would compress the arrays to about three quarters, but is parsed by a C library in which such files
+still cause crashes.
 """
 
 import hashlib
@@ -101,10 +102,11 @@ def _checksum(arrays: Arrays, attributes: dict[str, Any]) -> str:
 
 
 def read(raw: bytes, prefix: str) -> Arrays:
-    """Return the contents of a netCDF file as in an .npz file: arrays, and the description as JSON, "about".
+    """Return the contents of a netCDF file in the form of an .npz file: a dictionary of named arrays.
 
-    prefix: text with which names of measures begin in the result. Raises an exception of any class if the file is
-    damaged, and ValueError if its checksum does not fit.
+    The array "about" contains the description of the trajectory as JSON. prefix: text with which names of measures
+    begin in the result. Raises an exception of any class if the file is damaged, and ValueError if the checksum in the
+    file does not fit the contents.
     """
     from scipy.io import netcdf_file
 
@@ -126,7 +128,7 @@ def read(raw: bytes, prefix: str) -> Arrays:
 
 
 def _text(value: Any) -> Any:
-    """Return an attribute as text, or as a number."""
+    """Return an attribute of a netCDF file as text, or as a number."""
     return value.decode() if isinstance(value, bytes) else float(value)
 
 

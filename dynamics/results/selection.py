@@ -23,7 +23,7 @@ RTOL, ATOL = 1e-9, 1e-12  # times that agree to this accuracy are equal
 
 
 def part(trajectory: Trajectory, time: Index = ALL, modes: Index = ALL, members: tuple[Index, ...] = ()) -> Trajectory:
-    """Return the trajectory at some of its records, modes and members; the indices are valid already.
+    """Return a part of a trajectory: some records, modes and members, selected by validated indices.
 
     members: one index for each axis of the ensemble, or () for all members. Arrays with an axis of units, such as
     weights, are left out if modes are selected, because units are no modes.
@@ -53,7 +53,7 @@ def _cut(array: npt.NDArray[Any], entry: Entry, where: dict[str, Index], ensembl
 
 
 def _indexed(array: npt.NDArray[Any], indices: Sequence[Index]) -> npt.NDArray[Any]:
-    """Return the part of an array at one index for each axis."""
+    """Return the part of an array that ``indices`` select; there is one index for each axis."""
     for axis in reversed(range(len(indices))):
         if indices[axis] is not ALL:
             array = array[(ALL,) * axis + (indices[axis],)]
@@ -90,7 +90,7 @@ def select(trajectory: Trajectory, t: Any, step: Any, modes: Any, members: Any, 
             errors.reject("step", "be left out for a flow, which has times (`t`) but no steps", step)
         chosen &= _records("step", trajectory.step, step, nearest)
     if not chosen.any() and len(chosen):
-        errors.reject("step", "contain a record that `t` contains, too", step)
+        errors.reject("step", "select at least one of the records that `t` selects", step)
     time = ALL if chosen.all() else np.flatnonzero(chosen)
     of_modes = ALL if modes is None else _positions("modes", trajectory.s.shape[-1], modes)
     of_members = () if members is None else _members(trajectory.s.shape[:-2], members)
@@ -108,7 +108,7 @@ def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -
         inside = np.flatnonzero((recorded >= low) & (recorded <= high))
         chosen[inside[:: 1 if value.step is None else errors.count(name, value.step)]] = True
         if not chosen.any():
-            errors.reject(name, f"contain a recorded value ({_listing(recorded)})", value)
+            errors.reject(name, f"contain at least one recorded value ({_listing(recorded)})", value)
         return chosen
     values = np.atleast_1d(errors.real_array(name, value, requirement))
     if values.ndim != 1 or not len(recorded):
@@ -125,7 +125,10 @@ def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -
 
 
 def _limit(name: str, value: Any, otherwise: float) -> float:
-    """Return a limit of a range, which may be infinite; ``otherwise`` if it is None."""
+    """Return the limit ``value`` of a range as a number, or ``otherwise`` if the limit is None.
+
+    The limit may be infinite. Raises ArgumentError if the limit is not a number.
+    """
     if value is None:
         return otherwise
     return value if isinstance(value, float) and np.isinf(value) else errors.real_number(name, value)
@@ -161,9 +164,12 @@ def _positions(name: str, count: int, value: Any) -> npt.NDArray[np.intp]:
 
 
 def _members(ensemble: tuple[int, ...], value: Any) -> tuple[Index, ...]:
-    """Return one index for each axis of an ensemble, a number for an axis that a number selects."""
+    """Return one index for each axis of an ensemble, from the argument ``members`` of ``Trajectory.select``.
+
+    If ``members`` has a single number for an axis, the index is a number, so that indexing removes the axis.
+    """
     if not ensemble:
-        errors.reject("members", "be left out for a single trajectory", value)
+        errors.reject("members", "be left out for a single trajectory, which is not an ensemble", value)
     values = value if isinstance(value, tuple) else (value,)
     if len(values) > len(ensemble):
         errors.reject("members", f"have at most {len(ensemble)} entries, one for each axis of the ensemble", value)
@@ -174,9 +180,10 @@ def _members(ensemble: tuple[int, ...], value: Any) -> tuple[Index, ...]:
 
 
 def later_part(whole: Trajectory, time: Index, modes: Index = ALL, members: tuple[Index, ...] = ()) -> Trajectory:
-    """Return a part, with its modes and alignment as measures unless they can be computed from the part.
+    """Return a part of a trajectory, with the quantities "modes" and "alignment" of the part among its measures.
 
-    Modes are variances along the initial eigenvectors, which are those of the first record of the whole trajectory.
+    A quantity that can be computed from the part itself is left out. The quantity "modes" are variances along the
+    eigenvectors at the first record of the whole trajectory, which the part need not contain.
     """
     result = part(whole, time, modes, members)
     if whole.weights is None:
@@ -192,7 +199,11 @@ def later_part(whole: Trajectory, time: Index, modes: Index = ALL, members: tupl
 
 
 def with_derived(result: Trajectory, derived: dict[str, npt.NDArray[Any]]) -> Trajectory:
-    """Return a trajectory with derived quantities as measures, except for those that equal its own."""
+    """Return a trajectory with derived quantities added to its measures.
+
+    The quantity "modes" is left out if the trajectory itself gives the same values. Nothing is added to a prediction of
+    ``iterate`` for correlated inputs, which has the attribute ``mode_mean``.
+    """
     missing = {
         name: values
         for name, values in derived.items()

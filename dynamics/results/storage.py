@@ -46,7 +46,10 @@ def save(trajectory: Trajectory, path: str | Path) -> Path:
 
 
 def write(trajectory: Trajectory, path: Path, suffix: str) -> None:
-    """Write a trajectory to a file with any name, in the format of a suffix, which is a key of ``SUFFIXES``."""
+    """Write a trajectory to a file.
+
+    suffix: suffix of a format, a key of ``SUFFIXES``; the name of the file may have another suffix.
+    """
     if suffix == ".csv":
         trajectory.to_csv(path)
     elif suffix == ".nc":
@@ -128,7 +131,7 @@ def load(path: str | Path) -> Trajectory:
 
 
 def _contents(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the entries of a file, of either format, which its first bytes show."""
+    """Return the entries of an .npz file or a netCDF file; the first bytes of the file determine the format."""
     remedy = "Load the file on a machine with more memory."
     if zipfile.is_zipfile(path):
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -162,7 +165,7 @@ def _reason(error: Exception) -> str:
 
 
 def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
-    """Return the trajectory in the entries of a file.
+    """Return the trajectory that the entries of a file describe.
 
     Raises an exception if an entry differs from what ``save`` writes; ``load`` turns the exception into an
     ArgumentError.

@@ -29,6 +29,11 @@ MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a frac
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
+def in_order(values: Array, s: Array) -> Array:
+    """Return values (..., T, M) of modes in ascending order of the initial eigenvalues of the trajectory s."""
+    return np.take_along_axis(values, np.argsort(s[..., :1, :], axis=-1, kind="stable"), axis=-1)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Trajectory(Result):
     """Eigenvalues s(t) of the representation correlation, as ``solve``, ``iterate`` and ``train`` return them.
@@ -180,8 +185,7 @@ class Trajectory(Result):
         if "modes" in self.measures:
             return self.measures["modes"]
         if self.weights is None:
-            order = np.argsort(self.s[..., :1, :], axis=-1)
-            return np.take_along_axis(self.s, order, axis=-1)
+            return in_order(self.s, self.s)
         weights = on_white(np.asarray(self.weights, float), self.model.input_root)
         U = np.linalg.svd(weights[..., :1, :, :], full_matrices=False)[0][..., ::-1]
         return ((U.mT @ weights) ** 2).sum(axis=-1)
@@ -193,13 +197,14 @@ class Trajectory(Result):
 
     @isolated
     def plot(
-        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: bool | int | None = None, **style: Any
+        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: int | str | None = None, **style: Any
     ) -> "Axes":
         """Draw eigenvalues or another quantity against the step.
 
-        For a flow, or if ``ax`` already shows time, the horizontal axis is time. Of an ensemble with more than ten
-        members, the median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure
-        have a legend and a title; the legend also includes results that are drawn into these axes later.
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time. The colours of the modes go from dark
+        for the smallest to light for the largest initial eigenvalue. Of an ensemble with more than ten members, the
+        median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure have a legend
+        and a title; the legend also includes results that are drawn into these axes later.
 
         Parameters
         ----------
@@ -207,9 +212,9 @@ class Trajectory(Result):
             Axes to draw in; by default the axes of a new figure.
         quantity : str
             "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
-        lines : bool or int, optional
-            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles;
-            True for all members.
+        lines : int or "all", optional
+            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles, or
+            "all". By default up to ten members are drawn as they are, and of more only median and quantiles.
         **style
             Arguments for ``Axes.plot`` of matplotlib. A ``label`` is the name of the trajectory in the legend.
 
@@ -343,8 +348,8 @@ class Trajectory(Result):
         Returns
         -------
         Trajectory
-            ``status`` and ``settings`` are those of the whole run. Without all modes, weights are left out, because the
-            units of a network are no modes.
+            ``status`` and ``settings`` are those of the whole run. If modes are selected, weights are left out, because
+            the units of a network are no modes.
 
         Raises
         ------
@@ -380,10 +385,10 @@ class Trajectory(Result):
     def to_xarray(self) -> "xr.Dataset":
         """Return the trajectory as an ``xarray.Dataset``, with named axes as in the result of ``sweep``.
 
-        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". An axis of
-        the ensemble has the name of the parameter that varies along it alone, or "seed", or else "member". Coordinates
-        are the times, the steps, the seeds and the parameters that vary; the model is in the attributes, as JSON.
-        Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". If a single
+        parameter varies along an axis of the ensemble, the axis has the name of this parameter, or "seed"; otherwise it
+        has the name "member". Coordinates are the times, the steps, the seeds and the parameters that vary; the model
+        is in the attributes, as JSON. Requires xarray: ``pip install "ssl-dynamics[data]"``.
 
         Examples
         --------
@@ -401,8 +406,9 @@ class Trajectory(Result):
     def to_dataframe(self) -> "pd.DataFrame":
         """Return a ``pandas.DataFrame`` with one row for each member of the ensemble, record and mode.
 
-        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all else with one
-        value for each record or mode. Weights are left out. Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all other arrays that
+        have one value for each record or mode. Weights are left out. Requires xarray:
+        ``pip install "ssl-dynamics[data]"``.
 
         Examples
         --------
@@ -445,6 +451,14 @@ class Trajectory(Result):
         """
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
+
+    def ranked(self, quantity: str = "s") -> Array:
+        """Return a quantity as ``members``, with the modes in ascending order of their initial eigenvalues.
+
+        This is the order of the modes of a trained network, and of other measures, in any case.
+        """
+        values = self.members(quantity)
+        return in_order(values, self.members()) if quantity in QUANTITIES else values
 
     @property
     def headline(self) -> str:

@@ -83,9 +83,9 @@ class Reciprocal:
         return HUGE * xp.maximum(xp.max(self.levels(start)[1]), 1.0)
 
     def room(self, y: Array, limit: Array) -> Array:
-        """Return how much the largest lambda may still grow until it exceeds ``limit``; negative if it does.
+        """Return how much the largest lambda may still grow; negative once lambda exceeds ``limit``.
 
-        y: present coordinates (M,).
+        y: present coordinates (M,). limit: predictor eigenvalue that the method ``limit`` returned.
         """
         return y.__array_namespace__().min(y) + limit
 
@@ -147,9 +147,9 @@ class Plain:
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0)
 
     def room(self, y: Array, limit: Array) -> Array:
-        """Return how much the largest |y| may still grow until it exceeds ``limit``; negative if it does.
+        """Return how much the largest |y| may still grow; negative once |y| exceeds ``limit``.
 
-        y: present coordinates.
+        y: present coordinates. limit: absolute value that the method ``limit`` returned.
         """
         xp = y.__array_namespace__()
         return limit - xp.max(xp.abs(y))

@@ -48,7 +48,7 @@ class Passed(NamedTuple):
     """Result of a compiled call that advanced B ensemble members and recorded their states at R steps.
 
     last: the ``Place`` after the last step. states: states at the recorded steps, (B, R, M). error: largest relative
-    quadrature error of the rates, (B,); members of a group have the same value.
+    quadrature error of the rates, (B,); members that are computed together, as a group, have the same value.
     """
 
     last: Place

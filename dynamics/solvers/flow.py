@@ -142,9 +142,8 @@ class PreparedSolver(Value):
         problem = self.problem.starting_from(s0)
         modes = self.problem.s0.shape[-1]
         if problem.s0.shape[-1] != modes:
-            errors.reject(
-                "s0", f"have {modes} eigenvalues on the last axis, the number `modes` given to `prepare`", problem.s0
-            )
+            requirement = f"have {modes} eigenvalues on the last axis, because `prepare` was called with modes={modes}"
+            errors.reject("s0", requirement, problem.s0)
         return _solve(problem, self.method)
 
     def __repr__(self) -> str:

@@ -63,7 +63,7 @@ class Options(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Solutions of B ensemble members; the first axis of each array is the axis of the members, (B,)."""
+    """Solutions of B ensemble members; the first axis of each array, of length B, counts the members."""
 
     observables: Observables  # (B, T, M); None for observables that can be computed from the eigenvalues s
     end: Any  # time at which the integration ended
@@ -224,7 +224,10 @@ def _group(
         return jnp.min(jax.vmap(lambda y, most, p: coordinate(own(p)).room(y, most), in_axes=-1)(y, limits, columns))
 
     def equal_modes(before: Array, after: Array) -> Array:
-        """Return True if all members have equal modes and no weight decay; see ``EqualModes``."""
+        """Return True if the modes of every member have become equal and no member has weight decay.
+
+        The reason is given in ``EqualModes``.
+        """
         if not keeps_equal_modes(forces.conserves, structure):
             return jnp.asarray(False)
         earlier, later = (
@@ -256,10 +259,10 @@ def _group(
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the ``Solved`` of a group, composed of the integration, the observables and the error of its rates.
+    """Return the ``Solved`` of a group of G ensemble members.
 
-    A number that holds for the whole group is repeated for each member. members: shape (G,), where G is the number of
-    members.
+    solution: the result of the integration. observed: observables along the solution. error: relative error of the
+    rates of the group. A number that holds for the whole group is repeated for each member. members: the shape (G,).
     """
     solved = Solved(observed, solution.end, solution.finished, solution.diverged, error)
     return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)

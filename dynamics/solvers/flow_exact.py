@@ -67,7 +67,7 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
 
 
 def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge."""
+    """Return the time (B,) at which an eigenvalue of each member first diverges; inf for a member that stays finite."""
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
     times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)

@@ -81,7 +81,11 @@ def heyoka_flow(problem: FlowProblem, solve_others: Callable[[FlowProblem], Flow
 
 
 def _replace(rows: npt.NDArray[np.float64], left: npt.NDArray[np.bool_], piece: npt.NDArray[np.float64]) -> None:
-    """Write ``piece`` (B', T', M) to the members ``left`` of ``rows`` (B, T, M), and NaN to later times."""
+    """Replace an observable in some rows of the array ``rows`` (B, T, M).
+
+    left: mask (B,), True for the B' members to replace. piece: new values at the first T' times, (B', T', M); the
+    values at later times become NaN.
+    """
     rows[left] = np.nan
     rows[left, : piece.shape[1]] = piece
 
@@ -156,7 +160,7 @@ def _integrate(
 
 
 def _grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], slice | npt.NDArray[np.intp]]:
-    """Return the different times of a grid that starts at 0, and the index of ``times`` (T,) in this grid."""
+    """Return a grid of distinct times, which contains 0 and all ``times`` (T,), and the indices of ``times`` in it."""
     if times[0] == 0 and (times[1:] > times[:-1]).all():
         return times, slice(None)
     grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
@@ -172,7 +176,11 @@ def _scales(members: State) -> npt.NDArray[np.float64]:
 
 
 def _forward(members: State, scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the integrated variables y (B, E) of states: w in units of the scale, then the other variables."""
+    """Return the integrated variables y (B, E) of states.
+
+    The variables are the singular values of the encoder in units of ``scales`` (B, 1), followed by all other dynamical
+    variables.
+    """
     w, *others = members
     return np.hstack([w / scales, *(part for part in others if part is not None)])
 
@@ -276,7 +284,7 @@ class _Namespace:
 
 
 def _of_entries(name: str, a: Any) -> Any:
-    """Return the function ``name`` of each symbol in the array ``a``, or of the number ``a``.
+    """Apply a function to each symbol in the array ``a``, or to the number ``a``; return the result.
 
     name: name of the function in NumPy and in heyoka.
     """

@@ -153,7 +153,10 @@ class _Member:
         return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
 
     def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
-        """Record observables at times that the last step has passed; return the flow if it ends now, else None."""
+        """Record observables at times that the last step has passed.
+
+        Return the flow if the integration ends here, at a steady state or because it is stopped, else None.
+        """
         passed = int(np.searchsorted(taus, solver.t, side="right"))
         if passed > self.done:
             self._record(self._state(solver.dense_output()(taus[self.done : passed]).T, self.times[self.done : passed]))

@@ -49,7 +49,7 @@ class Method(ABC, Generic[P, R]):
 
     @abstractmethod
     def integrate(self, problem: P) -> R:
-        """Return the solution of a problem that the method can solve."""
+        """Return the solution of a problem; the caller has checked that the method can solve it (``refusal``)."""
 
     def label(self, problem: P) -> str:
         """Return the description of the method, for the field ``method`` of the resulting trajectory."""
@@ -76,8 +76,8 @@ def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: boo
 def faster(methods: Sequence[Method[P, R]], method: Method[P, R], problem: P) -> str:
     """Return what would make a long solution faster, in few words for the progress bar; "" if there is nothing.
 
-    The closure's integrals take most of the time: with rtol=1e-5 a solution takes about half, and the approximation of
-    mean fields has none.
+    The closure's integrals take most of the time of a solution. With rtol=1e-5 a solution takes about half the time;
+    the closure "mean_field" has no integrals.
     """
     if methods.index(choose(methods, "auto", problem)) < methods.index(method):
         return "faster: method='auto'"
@@ -154,7 +154,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for ensembles so large that compiling saves time, of modes so few that heyoka is the fastest."""
+        """Return True for large ensembles of few modes: compiling then saves time, and heyoka is the fastest method."""
         few = problem.s0.shape[-1] <= FEW_MODES
         return bool(few and np.prod(problem.members) * MEMBER > COMPILING_SERIES)
 

@@ -258,7 +258,8 @@ def _check_batch(
     if (reason := too_many_fluctuating(model.structure, s0)) is not None:
         errors.reject(
             "batch_size",
-            f"be left out for {reason}, because the memory for the prediction grows as the square of their number",
+            f"be left out for {reason}, because the memory for the prediction of fluctuations grows as the square of "
+            "this number",
             batch_size,
         )
     batch_size = errors.count("batch_size", batch_size)

@@ -48,17 +48,20 @@ class Scaling:
         return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
 
     def tau(self, times: Any) -> Any:
-        """Return the times tau in the flow of the shape that belong to times t of the flow with weight decay."""
+        """Return the times tau in the flow without weight decay that correspond to times t in the flow with decay."""
         rate = 2 * self.decay * self.degree
         return np.minimum(np.minimum(np.expm1(rate * times), LATEST) / rate, LATEST) if rate else times
 
     def time(self, tau: Any) -> Any:
-        """Return the time t of the flow with weight decay that belongs to the time tau in the flow of the shape."""
+        """Return the time t in the flow with weight decay that corresponds to tau in the flow without decay."""
         rate = 2 * self.decay * self.degree
         return np.log1p(rate * tau) / rate if rate else tau
 
     def state(self, shape: State, times: Any) -> State:
-        """Return the state of the flow with weight decay at times t (...), from the shape (..., M) at these times."""
+        """Return the states of the flow with weight decay at times t (...).
+
+        shape: states of the equivalent flow without weight decay at the same times, (..., M).
+        """
         return shrunk(shape, self.decay, times) if self.decay else shape
 
 

@@ -52,7 +52,7 @@ class SteadyState:
         return bool(self.to_go < SMALL or self.speed <= self.noise * self.fastest)
 
     def note_decay(self, state: State, decay: float) -> float:
-        """Register that only weight decay changes the modes after ``state``; return the duration until they collapse.
+        """Register that only weight decay changes the modes after ``state``; return the duration until the collapse.
 
         decay: the weight decay rho.
         """
@@ -94,7 +94,10 @@ class EqualModes:
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the nonzero singular values have become equal, and are closer than in the last call."""
+        """Return True if the nonzero singular values have become equal, and still approach each other.
+
+        The singular values in ``state`` must be closer to each other than in the state of the previous call.
+        """
         if not self.applies:
             return False
         before, self.spread = self.spread, float(spread(state.encoder))

@@ -21,7 +21,7 @@ class LocalExecutor(Executor):
     """Executor that calls each function in this process, as soon as the function is submitted."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """Call the function, and return a future that is done."""
+        """Call the function at once, and return a completed future with the result or the exception."""
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments, **named))

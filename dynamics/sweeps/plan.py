@@ -14,6 +14,7 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
+from dynamics.model.titles import symbol, title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
@@ -114,7 +115,9 @@ def plan_of_model(
         "generated code": of_code(ensemble.generated, eigenvalues),
     }
     evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
-    return SweepPlan(evaluate, points, layout, identity, f"{calculation.title} of {model} over {', '.join(axes)}")
+    over = ", ".join(symbol(name).replace("_", " ") for name in axes)
+    title = f"{calculation.title} over {over}: {title_of(model)}"
+    return SweepPlan(evaluate, points, layout, identity, title)
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:

@@ -153,7 +153,7 @@ def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
 
 
 def common(values: Any) -> Any:
-    """Return an array whose entries are all equal as a single number, and any other array unchanged.
+    """Return a single number for an array whose entries are all equal; return any other array unchanged.
 
     A power is quicker to compute if the exponent is a number and not an array.
     """
@@ -163,7 +163,7 @@ def common(values: Any) -> Any:
 def compiled_exponent(parameters: Parameters) -> float | None:
     """Return the exponent alpha of the predictor if all ensemble members have the same alpha; else None.
 
-    Also returns None if this alpha is not in EXPONENTS.
+    Also returns None if this alpha is not in EXPONENTS, which are the exponents with compiled code of their own.
     """
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None

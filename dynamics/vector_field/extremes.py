@@ -58,8 +58,8 @@ def _is_finite(model: Model, s: npt.NDArray[np.float64], replaced: dict[str, flo
 def _size(value: npt.ArrayLike, moderate: float) -> float:
     """Return the largest distance of the entries x of ``value`` from ``moderate``, on a logarithmic scale.
 
-    If ``moderate`` is 1, the distance is |log |x||. If it is 0, the distance is log |x|, but at least 0. Entries x = 0
-    are left out.
+    If ``moderate`` is 1, the distance is |log |x||. If ``moderate`` is 0, the distance is log |x|, but at least 0.
+    Entries x = 0 are left out.
     """
     entries = np.abs(np.asarray(value, float))
     logs = np.log(entries[entries > 0])

@@ -22,7 +22,7 @@ class State(NamedTuple):
 class Forces(NamedTuple):
     """Negative gradients of the expected loss with respect to the encoder and to a learned predictor.
 
-    Each force has the shape of its dynamical variable.
+    Each gradient has the same shape as the variable with respect to which it is taken.
     """
 
     encoder: Any

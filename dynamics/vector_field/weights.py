@@ -92,7 +92,7 @@ class WeightField(VectorField):
         state = self._with_substitutes(state, moved)
         U, s, lam = weight_state.eigenbasis(self.structure, self.parameters, state, self.root)
         if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
-            raise FloatingPointError("the predictor has one nonzero eigenvalue, but the representations have several")
+            raise FloatingPointError("the predictor has one nonzero eigenvalue, but the correlation has several")
         turned = State(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         maps, W_P = self._view_maps(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, maps.vectors) @ maps.inputs[view] for view in VIEWS)

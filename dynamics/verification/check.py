@@ -138,7 +138,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
         errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
-        errors.reject("s0", "be one array of M eigenvalues above zero, of shape (M,)", start)
+        errors.reject("s0", "be eigenvalues above zero, in an array of shape (M,)", start)
     size = SAMPLES * len(start) * ARRAYS
     check_size(f"Samples of {len(start):,} modes", size, "Use fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))

@@ -203,8 +203,8 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the variances of modes after averaging over seeds.
 
-    predicted: descent map with the effects of finite batches. Raises ArgumentError if it is None, or if it ends before
-    the last of the given steps.
+    predicted: descent map with the effects of finite batches. Raises ArgumentError if ``predicted`` is None, or ends
+    before the last of the given steps.
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
@@ -223,12 +223,13 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if network.weights is None:
         errors.reject(
             "network",
-            "be a network of one layer with all its modes, because deep networks have no exact theory, and the theory "
-            "starts from all weights",
+            "be a network of one layer, with all modes: deep networks have no exact theory, and theory starts from the "
+            "weights of all modes",
             network,
         )
     if not len(network.t) or np.asarray(network.step)[0] != 0:
-        errors.reject("network", "begin at step 0, from which theory starts; select later steps of the theory", network)
+        requirement = "begin at step 0, where theory starts (to compare only later steps, select these in `theory`)"
+        errors.reject("network", requirement, network)
     if theory.model != network.model:
         errors.reject("network", f"have the same model as the theory, which is {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
@@ -273,7 +274,6 @@ def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int
     else:
         of_theory, of_network = common_times(theory.t, network.t)
     if not len(of_theory):
-        errors.reject(
-            "theory", "have at least one recorded step of the network (for a flow: the time of such a step)", theory
-        )
+        requirement = "contain at least one step that the network has recorded (for a flow: the time of such a step)"
+        errors.reject("theory", requirement, theory)
     return of_theory, of_network

@@ -98,7 +98,7 @@ class Comparison(Result):
 
     @isolated
     def to_dict(self) -> dict[str, Any]:
-        """Return the contents as plain values for JSON, with the sampling error; None if theory does not predict it."""
+        """Return the contents as plain values for JSON; the sampling error is None if theory does not predict it."""
         try:
             error = plain(self.sampling_error)
         except errors.ArgumentError:
@@ -212,7 +212,7 @@ class Comparison(Result):
         return rows
 
     def _last_values(self) -> list[Fact]:
-        """Return a row for each mode with its deviation at the end; for a collapsed mode it is absolute."""
+        """Return a row for each mode with the relative deviation at the end; the absolute deviation if theory is 0."""
         error = np.full(self.theory_modes.shape[-1], np.nan)
         if self.has_network:
             with suppress(errors.ArgumentError):  # the sampling error is not known

@@ -172,9 +172,9 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 
 
 def _slow(values: Array) -> bool:
-    """Return True if all relative changes of eigenvalues ``values`` (T, M) in a step are at most 4 MOVES = 8 %.
+    """Return True if no eigenvalue in ``values`` (T, M) changes by more than 4 MOVES = 8 % in a step.
 
-    An eigenvalue is the square of a singular value. If the relative change of the singular value is MOVES, the relative
-    change of the eigenvalue is 2 MOVES.
+    This is twice the expected change: if a singular value changes by MOVES = 2 %, its square, the eigenvalue, changes
+    by 2 MOVES.
     """
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

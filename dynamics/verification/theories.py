@@ -22,7 +22,7 @@ def check_theory(name: str, theory: Trajectory) -> None:
 
 
 def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
-    """Return the deviation of a second theory from a first, at all times that both have; models may differ."""
+    """Return the deviation of a second theory from a first, at all times that both have; their models may differ."""
     check_theory("theory", first)
     check_theory("network", second)
     if first.s.shape[-1] != second.s.shape[-1]:
@@ -55,7 +55,7 @@ def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
 def common_times(
     first: npt.NDArray[np.floating[Any]], second: npt.NDArray[np.floating[Any]]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the indices of common times in two ascending arrays; equal up to rounding counts as common."""
+    """Return the indices of common times in two ascending arrays; times may differ by rounding errors."""
     after = np.clip(np.searchsorted(first, second), 1, max(len(first) - 1, 1))
     nearest = np.where(second - first[after - 1] <= first[np.minimum(after, len(first) - 1)] - second, after - 1, after)
     nearest = np.minimum(nearest, len(first) - 1)

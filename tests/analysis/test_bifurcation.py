@@ -193,7 +193,7 @@ COSINE = dyn.Model("cosine")
         ),
         (
             lambda: dyn.bifurcation(COSINE, "learning_rate", (0, 1)),
-            "`between` must have a range of values that `learning_rate` can have",
+            "`between` must contain only values that `learning_rate` can have",
         ),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
         (

@@ -96,13 +96,11 @@ def test_a_range_that_must_change_is_named(model, parameter, between):
 
 @pytest.mark.parametrize("parameter", ["alpha", "learning_rate"])
 def test_a_range_with_values_that_a_parameter_cannot_have_is_named(parameter):
-    with pytest.raises(dyn.ArgumentError, match=rf"Argument `between` must have .* \(`{parameter}` must be a posi"):
+    with pytest.raises(dyn.ArgumentError, match=rf"Argument `between` must contain .* \(`{parameter}` must be a posi"):
         dyn.bifurcation(EUCLIDEAN, parameter, (0.0, 1.0))
     wrong, right = (parameter, (0.0, 1.0)), ("sigma2", (0.0, 0.1))
     for name, x, y in (("x", wrong, right), ("y", right, wrong)):
-        with pytest.raises(
-            dyn.ArgumentError, match=f"Argument `{name}` must have a range of values that `{parameter}`"
-        ):
+        with pytest.raises(dyn.ArgumentError, match=f"Argument `{name}` must contain only values that `{parameter}`"):
             dyn.phase_diagram(EUCLIDEAN, S0, x, y)
 
 

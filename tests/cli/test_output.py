@@ -173,6 +173,19 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
 
 
+@pytest.mark.parametrize(("text", "lines"), [("3", 3), ("0", 0), ("all", "all")])
+def test_members_of_an_ensemble_are_drawn_on_request(text, lines, tmp_path, monkeypatch):
+    dyn.solve(dyn.Model("euclidean"), [[0.1], [0.2]], [0.0, 1.0]).save(tmp_path / "two.npz")
+    drawn, plot = [], dyn.Trajectory.plot
+    monkeypatch.setattr(
+        dyn.Trajectory, "plot", lambda self, *values, **named: drawn.append(named) or plot(self, *values, **named)
+    )
+    assert call("plot", tmp_path / "two.npz", "--lines", text, "--out", tmp_path / "a.png").exit_code == 0
+    assert drawn == [{"lines": lines}]
+    refused = call("plot", tmp_path / "two.npz", "--lines", "some", "--out", tmp_path / "a.png")
+    assert refused.exit_code == 2 and "--lines" in refused.stderr
+
+
 def test_an_animation_is_written(tmp_path):
     path = saved(tmp_path, *SOLVE)
     assert call("plot", path, "--out", tmp_path / "growth.gif").exit_code == 0

@@ -85,13 +85,13 @@ def test_records_are_selected_by_step_and_time(selection, steps):
             r"`step` must be .* recorded \(0, 3, 6, ..., 20\); the nearest is 3, which nearest=True would take",
         ),
         ({"step": [4, 21], "nearest": True}, "but is 21"),
-        ({"step": (4, 5)}, "`step` must contain a recorded value"),
-        ({"t": (9, 12)}, "`t` must contain a recorded value"),
+        ({"step": (4, 5)}, "`step` must contain at least one recorded value"),
+        ({"t": (9, 12)}, "`t` must contain at least one recorded value"),
         ({"t": "early"}, "`t` must be a pair"),
         ({"t": [[0.0]]}, "`t` must be a pair"),
         ({"t": (0, "end")}, "`t` must be a finite number, but is 'end'"),
         ({"step": slice(0, 9, 0)}, "`step` must be a whole number >= 1"),
-        ({"t": (0.0, 0.3), "step": (6, 9)}, "`step` must contain a record that `t` contains"),
+        ({"t": (0.0, 0.3), "step": (6, 9)}, "`step` must select at least one of the records that `t` selects"),
         ({"nearest": 1}, "`nearest` must be True or False"),
         ({"modes": 2}, "`modes` must be positions between 0 and 1"),
         ({"modes": [0.5]}, "`modes` must be positions"),
@@ -265,8 +265,11 @@ def whole_descent():
         (lambda: dyn.solve(WHITE, [0.1, 0.5], [0.0, 1.0]), "have the same kind, 'descent'"),
         (lambda: continued(s0=[0.1, 0.2, 0.3]), "have the same number of modes, 2"),
         (lambda: continued(s0=[[0.1, 0.2]]), r"have the same ensemble, \(\)"),
-        (lambda: continued(s0=[0.1, 0.5]), "begin with the state with which the preceding one ends; at t = 0.3, `s`"),
-        (lambda: continued().select(step=(1, 3)), "begin at t = 0 or at 0.3, the last time of the preceding one"),
+        (lambda: continued(s0=[0.1, 0.5]), "the state with which the preceding trajectory ends; at t = 0.3, `s` must"),
+        (
+            lambda: continued().select(step=(1, 3)),
+            "begin at t = 0 or at 0.3, the last time of the preceding trajectory",
+        ),
         (lambda: replace(continued(), reliable=np.ones(4, bool)), "have the same arrays"),
         (lambda: replace(continued(), measures={"loss": np.ones(4)}), "have the same measures"),
         (lambda: "flow.npz", "be a sequence of one or more trajectories"),
@@ -305,5 +308,5 @@ def test_a_later_part_of_a_theory_is_compared_but_not_of_a_network():
     np.testing.assert_allclose(late.z, all_steps.z[3:], rtol=1e-6)  # of the quadrature
     with pytest.raises(dyn.ArgumentError, match="`network` must begin at step 0"):
         dyn.compare(theory, network.select(step=(3, 6)))
-    with pytest.raises(dyn.ArgumentError, match="`network` must be a network of one layer with all its modes"):
+    with pytest.raises(dyn.ArgumentError, match="`network` must be a network of one layer, with all modes"):
         dyn.compare(theory.select(modes=0), network.select(modes=0))

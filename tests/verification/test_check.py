@@ -61,8 +61,8 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
         (dyn.Model("euclidean", weight_decay=[0.0, 0.1]), None, "`model` must have plain numbers as parameters"),
         (dyn.Model(BELL.replace(beta=[0.1, 0.2])), None, "`model` must have plain numbers as parameters"),
         (EUCLIDEAN, [-0.1, 0.2], "`s0` must"),
-        (EUCLIDEAN, [0.0, 0.2], "`s0` must be one array of M eigenvalues above zero"),
-        (EUCLIDEAN, [[0.1, 0.2]], "`s0` must be one array of M eigenvalues above zero"),
+        (EUCLIDEAN, [0.0, 0.2], r"`s0` must be eigenvalues above zero, in an array of shape \(M,\)"),
+        (EUCLIDEAN, [[0.1, 0.2]], r"`s0` must be eigenvalues above zero, in an array of shape \(M,\)"),
         (EUCLIDEAN, [0.1, np.nan], "`s0` must"),
         (
             dyn.Model(dyn.Loss.parse(HEAVY)),

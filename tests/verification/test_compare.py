@@ -236,7 +236,7 @@ REFUSED = {
     "no common time": (
         lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.05, 0.15]), a_network()),
         "theory",
-        "have at least one recorded step of the network (for a flow: the time of such a step)",
+        "contain at least one step that the network has recorded (for a flow: the time of such a step)",
     ),
     "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
     "ensemble of theories": (
@@ -400,7 +400,7 @@ def test_a_deep_network_has_no_exact_theory():
     theory = dyn.iterate(dyn.Model("euclidean"), [0.2, 0.5], 2, 0.1)
     deep = replace(theory, kind="network", settings={"batch_size": 10, "learning_rate": 0.1})
     with pytest.raises(
-        dyn.ArgumentError, match="`network` must be a network of one layer with all its modes, because deep networks"
+        dyn.ArgumentError, match="`network` must be a network of one layer, with all modes: deep networks have no"
     ):
         dyn.compare(theory, deep)
 

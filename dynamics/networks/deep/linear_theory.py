@@ -95,7 +95,7 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
 
 
 def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
-    """Return the geometric mean (T, M) of the eigenvalues over seeds.
+    """Return the geometric mean (T, M) of the eigenvalues over the networks of a trajectory.
 
     Raises ArgumentError if an eigenvalue is zero or not finite.
     """
@@ -129,7 +129,7 @@ def arrival(
     """Return the step or time (..., M) at which each eigenvalue of s (..., T, M) first reaches ``level`` (..., M).
 
     The result is inf for eigenvalues that never reach the level. along (T,): the T steps or times at which s is given;
-    s is interpolated linearly between them.
+    between these steps or times s is interpolated linearly.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

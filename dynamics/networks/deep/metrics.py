@@ -193,7 +193,10 @@ def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], ima
 def linear_readout(
     h: npt.NDArray[np.float64], labels: npt.NDArray[Any], h_test: npt.NDArray[np.float64]
 ) -> npt.NDArray[Any]:
-    """Return the labels that ridge regression of standardised features h, fitted to labels (n,), gives to h_test."""
+    """Return the labels that ridge regression predicts for test images with the features ``h_test``.
+
+    The regression is fitted to the standardised features h (n, H) and the labels (n,) of training images.
+    """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

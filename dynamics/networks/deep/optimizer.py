@@ -38,7 +38,10 @@ def _decayed(layers: Layers) -> Layers:
 
 
 def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
-    """Return the decay of an EMA target at a step; the schedule "cosine" raises the decay to 1 at the last step."""
+    """Return the decay of an EMA target at a step.
+
+    The schedule "cosine" raises the decay gradually from ``decay`` at step 0 to 1 at the end of the run.
+    """
     if schedule == "constant":
         return decay
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * step / steps) + 1) / 2

@@ -53,9 +53,10 @@ class DeepSpec(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """The settings on which the random numbers of a training step depend; they are compiled apart from the step.
+    """The settings on which the random numbers of a training step depend.
 
-    Random numbers take as long to compile as the step, and models of any kind draw the same ones.
+    The random numbers are drawn by a compiled function of their own, which takes as long to compile as the training
+    step. Models of any kind draw the same random numbers, and therefore share this function.
     """
 
     images: int  # number of training images

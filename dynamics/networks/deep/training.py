@@ -72,7 +72,7 @@ class DeepNetwork:
 
     @cached_property
     def drawing(self) -> Drawing:
-        """The static arguments of the random numbers of a training step."""
+        """The settings on which the random numbers of a training step depend."""
         spec, run = self.spec, self.run
         return Drawing(len(self.network.images.train), run.batch_size, spec.views is not None, spec.noisy, run.dtype)
 
@@ -94,7 +94,7 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state at step 0, and the step number 0, which ``record`` takes as ``history``."""
+        """Return the state at step 0, and the step number 0, which is the argument ``history`` of ``record``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
@@ -177,7 +177,8 @@ def check_model(model: Model, network: Network) -> None:
     if model.inputs is not None:
         errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
     if learned and (model.init != 1).any():
-        errors.reject("model", "have `init` = 1, because the predictor of a Network has random initial weights", model)
+        requirement = "have the default `init` = 1, because the predictor of a Network has random initial weights"
+        errors.reject("model", requirement, model)
     if network.predictor and not learned:
         errors.reject("predictor", f"be left out, because the predictor of {model} is not learned", network.predictor)
     if network.target_schedule != "constant" and not model.structure.separate_target:

@@ -123,8 +123,9 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > share * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of the moments, as two ``Blocks``, in units of their typical sizes (``scales``).
+        """Return the covariance of the moments in units of the moments' typical sizes (``scales``).
 
+        The list has two matrices: one for the diagonal entries, and one for the pairs of modes (see ``Blocks``).
         SMALLEST^2 is added to the diagonal entries of the covariance, so that each moment has a variance above zero.
         """
         return [
@@ -180,7 +181,7 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return K standard normal draws, and a square root R of the covariance, for each of the two ``Blocks``.
+        """Return K standard normal draws, and a square root R of the covariance, each as ``Blocks``.
 
         R times a draw is a fluctuation of the moments. The draws are transformed such that their matrix of second
         moments, the mean over draws of the products of two entries, is exactly the identity.

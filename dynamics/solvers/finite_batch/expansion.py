@@ -44,7 +44,7 @@ class Linearisation(NamedTuple):
     sum of the variances of all variables, each in units of the squared size of its variable. jacobian: first
     derivatives of the map, one matrix for each block. curved: change of the mean by the curvature of the map. added:
     change of the mean by the noise. noise: covariance that the noise of a step adds, one matrix for each block. jumps:
-    part of the first matrix in ``noise`` that is due to large samples.
+    part of the first matrix in ``noise`` that is due to single samples with large gradients.
     """
 
     at: FloatArray
@@ -150,10 +150,10 @@ class Expansion(ABC):
         """Return True if an expansion to first order in one over the batch size describes M functions of variables.
 
         Three conditions must hold. The fluctuations of the functions are small relative to their means. The
-        fluctuations are nearly normal: large samples contribute only a small part of the variance. The curvature of the
-        descent map changes the means by less than about a standard deviation. s: means of the functions, such as
-        eigenvalues, (M,). slopes: derivatives of the functions with respect to the E variables of the first block,
-        (M, E). curvature: change of the means by the curvature, (M,).
+        fluctuations are nearly normal: single samples with large gradients contribute only a small part of the
+        variance. The curvature of the descent map changes the means by less than about a standard deviation. s: means
+        of the functions, such as eigenvalues, (M,). slopes: derivatives of the functions with respect to the E
+        variables of the first block, (M, E). curvature: change of the means by the curvature, (M,).
         """
         deviation = self._deviation(slopes)
         small = deviation <= SIZE * s
@@ -190,7 +190,10 @@ class Expansion(ABC):
 
     @abstractmethod
     def _has_moved(self, at: FloatArray, share: float) -> bool:
-        """Return True if a variable's mean differs from its value in ``at`` by more than ``share`` times its size."""
+        """Return True if the mean of a variable has changed by more than ``share`` times the size of the variable.
+
+        at: earlier means of all variables, with which the present means are compared.
+        """
 
     @property
     def _is_trusted(self) -> bool:

@@ -22,9 +22,9 @@ Array = Any  # an array of JAX, traced or not
 class GradientNoise(NamedTuple):
     """Covariance of the gradient of a batch over random batches; the MN entries of the weights (M, N) form one axis.
 
-    covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to large samples, (MN, MN). A
-    sample is large if it alone moves an eigenvalue in a step by more than the standard deviation of this eigenvalue
-    over networks.
+    covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to single samples with large
+    gradients, (MN, MN). The gradient of a sample is large if this sample alone moves an eigenvalue in a step by more
+    than the standard deviation of this eigenvalue over networks.
     """
 
     covariance: Array
@@ -35,7 +35,8 @@ class GradientNoise(NamedTuple):
 def gradient_noise(generated: DerivedLoss) -> Callable[..., GradientNoise]:
     """Return the compiled version of ``_gradient_noise`` for one loss.
 
-    The remaining arguments of the compiled function are (parameters, size, state, views, slopes, deviation).
+    The compiled function has the arguments of ``_gradient_noise`` except ``generated``: (parameters, size, state,
+    views, slopes, deviation).
     """
     return compiled(partial(_gradient_noise, generated), jax.default_backend())
 

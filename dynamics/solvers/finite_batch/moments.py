@@ -23,7 +23,11 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Moments(NamedTuple):
-    """Moments as matrices (..., M, M) or as diagonals (..., M); None for a moment that the model does not have."""
+    """Moments of networks: second moments of the weights, the learned predictor, and the tracked correlation.
+
+    Each moment is given by matrices (..., M, M) or by diagonals (..., M). A moment that the model does not have is
+    None.
+    """
 
     correlation: Any  # C = W W^T
     cross: Any = None  # X = V W^T

@@ -43,8 +43,8 @@ class Sampled(NamedTuple):
     a step due to the draws, because the step and its noise are nonlinear functions of the moments; diagonals (M,).
     added: change of the mean moments by the noise of a batch, and by target weights that lag behind the encoder. noise:
     covariance over batches of the moments after a step. jumps: part of the diagonal block of ``noise`` that is due to
-    large samples. A sample is large if it alone moves an eigenvalue by more than the standard deviation of this
-    eigenvalue.
+    single samples with large gradients. The gradient of a sample is large if this sample alone moves an eigenvalue by
+    more than the standard deviation of this eigenvalue over networks.
     """
 
     odd: Blocks
@@ -59,8 +59,8 @@ class Sampled(NamedTuple):
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
     """Return the compiled version of ``_sampled_step`` for one loss.
 
-    The remaining arguments of the compiled function are (parameters, eta, batch, states, share, views, more_views,
-    deviation). learned: True if the predictor is learned.
+    The compiled function has the other arguments of ``_sampled_step``: (parameters, eta, batch, states, share, views,
+    more_views, deviation). learned: True if the predictor is learned.
     """
     return compiled(partial(_sampled_step, generated, learned), jax.default_backend())
 
@@ -175,10 +175,10 @@ def _of_batch(
     """Return three effects of the noise of a batch on the moments after a step.
 
     The effects are the change of the mean moments, the covariance of the moments over batches, and the part of this
-    covariance that is due to large samples (see ``Sampled``). Let v_i (M, N) be the negative gradient of sample i in a
-    batch of B samples. The correlation C = W W^T after a step contains the terms eta/B v_i W^T, their transposes, and
-    eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left out: they would add less than 2 % to the
-    standard deviation.
+    covariance that is due to single samples with large gradients (see ``Sampled``). Let v_i (M, N) be the negative
+    gradient of sample i in a batch of B samples, and eta the learning rate. The correlation C = W W^T after a step
+    contains the terms eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with
+    i != j are left out: they would add less than 2 % to the standard deviation.
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)

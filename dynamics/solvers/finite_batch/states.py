@@ -33,7 +33,7 @@ class Neighbours(NamedTuple):
     plus, minus: states with the moments mean + share * draw and mean - share * draw, (K, ...), for each of K random
     draws; ``share`` is the argument of ``neighbours``. lagging: state with the mean moments. modes: state that equals
     ``lagging`` except for the target weights of inputs that the encoder ignores; these weights are zero, as if the
-    target did not lag behind the encoder. None if the model has no separate target.
+    target did not lag behind the encoder. ``modes`` is None if the model has no separate target.
     """
 
     plus: NetworkState
@@ -85,9 +85,9 @@ def _root(matrices: FloatArray) -> FloatArray:
 def _lag(mean: Moments, plus: State, minus: State, share: float) -> FloatArray:
     """Return the size (M,) of the target weights of each mode along inputs that the encoder ignores.
 
-    The squares of these sizes are the difference between the mean of the target's moment T and the mean of V V^T over
-    networks. V are the target weights along the other inputs; the states ``plus`` and ``minus``, which deviate from the
-    mean by ``share`` times a draw, determine the mean of V V^T.
+    The squares of these sizes are the mean of T over networks minus the mean of V V^T. T is the second moment of all
+    target weights, and V are the target weights along the inputs that the encoder uses. The mean of V V^T is computed
+    from the states ``plus`` and ``minus``, which deviate from the mean by ``share`` times a draw.
     """
     along = np.divide(mean.cross**2, mean.correlation, out=np.zeros_like(mean.cross), where=mean.correlation > 0)
     drawn = [np.diagonal(V @ V.mT, axis1=-2, axis2=-1).mean(axis=0) for V in (plus.target, minus.target)]

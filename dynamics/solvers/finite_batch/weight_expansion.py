@@ -209,7 +209,7 @@ class WeightExpansion(Expansion):
         """Return three effects of the noise of a batch on the variables after a step.
 
         The effects are the change of the mean variables, the covariance of the variables over batches, and the part of
-        this covariance that is due to large samples (see ``GradientNoise``).
+        this covariance that is due to single samples with large gradients (see ``GradientNoise``).
         """
         import jax
 

@@ -221,7 +221,7 @@ def test_plot_of_an_unknown_quantity_is_refused(two):
         ),
         (
             {"model": dyn.Model("cosine", predictor=dyn.Learned(init=0.5))},
-            "`model` must have `init` = 1, because the predictor of a Network has random initial weights, but is ",
+            "`model` must have the default `init` = 1, because the predictor of a Network has random initial weights",
         ),
         ({"W0": network(predictor=(4,))}, "`predictor` must be left out, because the predictor of Model(loss='cosine'"),
         (
