@@ -226,6 +226,8 @@ def _branches(
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
     values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
     check_range_of_parameter(model, parameter, values[[0, -1]], "between")
+    for value in values[[0, -1]] if parameter in model.loss_parameters else ():
+        fixed_points.check_analysed(model.replace(**{parameter: value}))  # an exponent decides whether modes interact
     return values
 
 

@@ -187,7 +187,7 @@ def phase_diagram(
         errors.reject("s0", "have at least one eigenvalue above zero, because a mode at zero stays at zero", start)
     check_progress(progress)
     steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
-    field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
+    field = vector_field_of(ensemble, choose_closure(ensemble, closure), CLOSURE_SHARE * rtol)
 
     state, parameters = as_rows(field.start(np.broadcast_to(start, (*shape, len(start)))), field.parameters)
     descent = EnsembleDescent(field, state, parameters, np.broadcast_to(eta, (*shape, 1)).reshape(-1, 1), start)

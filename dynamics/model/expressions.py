@@ -209,6 +209,16 @@ class Loss(Expression):
 
         return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
 
+    def known_parameters(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the signs of all parameters that have one sign, and the values of all that have one value, as text.
+
+        A parameter that is an array has a sign if all its entries have this sign.
+        """
+        arrays = {name: np.asarray(value) for name, value in self.parameters.items()}
+        signs = {name: "positive" for name, value in arrays.items() if (value > 0).all()}
+        signs |= {name: "negative" for name, value in arrays.items() if (value < 0).all()}
+        return signs, {name: repr(float(value.flat[0])) for name, value in arrays.items() if np.ptp(value) == 0}
+
 
 class Gain(Expression):
     """A gain h(lambda), such as "lambda^0.5", which replaces lambda as a factor of the gradient in each mode.

@@ -274,7 +274,7 @@ class Model(Value):
 
     @property
     def derivation(self) -> "Setting | UserDefinedLoss":
-        """Symbolic form of the loss, from which ``derivations`` derives gradients and rates."""
+        """Symbolic form of the loss, in which parameters may have any values."""
         from derivations.losses.catalogue import Setting
 
         if isinstance(self.loss, Loss):
@@ -283,13 +283,32 @@ class Model(Value):
         return Setting(*self.catalogue_key, *gain)
 
     @cached_property
+    def derivation_of_rates(self) -> "Setting | UserDefinedLoss":
+        """Symbolic form of the loss, from which ``derivations`` derives gradients and rates.
+
+        It states what is assumed of the parameters of a user-defined loss: their signs and, if exact rates exist only
+        for some values, their values.
+        """
+        from derivations.losses.user_defined import UserDefinedLoss
+        from derivations.theory.closure import with_known_parameters
+
+        if not (isinstance(self.loss, Loss) and isinstance(self.derivation, UserDefinedLoss)):
+            return self.derivation
+        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.inputs is not None)
+
+    @cached_property
     def generated(self) -> DerivedLoss:
         """The array functions that are derived from the loss of this model, such as rates and gradients."""
         if isinstance(self.loss, Loss) or self.gain is not None:
             from dynamics.model.runtime_codegen import derived_loss
 
-            return derived_loss(self.derivation)
+            return derived_loss(self.derivation_of_rates)
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self.catalogue_key]}").DERIVED
+
+    @property
+    def loss_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of a user-defined loss; () for a named loss."""
+        return tuple(self.loss.parameters) if isinstance(self.loss, Loss) else ()
 
     @property
     def loss_name(self) -> str:
