@@ -24,6 +24,10 @@ class UnsupportedLossError(ValueError):
     """Error raised for a loss whose expected gradient cannot be derived; the message names the term at fault."""
 
 
+class UndecidedError(UnsupportedLossError):
+    """Error raised for a loss whose expected gradient exists for some values of the loss's parameters only."""
+
+
 class UntranslatableError(ValueError):
     """Error raised for a SymPy expression that cannot be written as array code; the message names the unknown part."""
 

@@ -8,8 +8,26 @@ Time is the learning rate times the number of steps. ``__init__.pyi`` lists the 
 name is imported when the name is first used, so that SymPy, JAX and matplotlib are loaded only when they are needed.
 """
 
+from typing import Any
+
 import lazy_loader
 
 __version__ = "0.2.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, whose module is imported now; raise AttributeError with the nearest name otherwise."""
+    try:
+        return _load(name)
+    except AttributeError:
+        if name in __all__:
+            raise
+        if name.startswith("_"):
+            raise AttributeError(f"`dynamics` has no `{name}`.") from None
+    from dynamics.errors import nearest
+
+    alike = [public for public in __all__ if public[0].isupper() == name[0].isupper()]  # classes, or functions
+    near = nearest(name, alike) or nearest(name, __all__)
+    raise AttributeError(f"`dynamics` has no `{name}`." + (f" Did you mean `{near}`?" if near else ""))

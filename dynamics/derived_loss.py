@@ -21,6 +21,8 @@ class Integral(NamedTuple):
     divisors |norm|^q in the terms; other exponents of the same norm differ from the lowest by even numbers. size:
     function that returns the sum of the absolute values of the integrand's terms; if it is None, the absolute value of
     the integrand is used in place of this sum. softened: True if a constant is added to the square of a norm.
+    differences: for each norm, True if it is the norm of a difference of the views, such as |p - z2|, without an added
+    constant. () stands for False for all norms.
     """
 
     mean_squares: Function
@@ -28,6 +30,7 @@ class Integral(NamedTuple):
     powers: tuple[float, ...] = (1, 1)
     size: Function | None = None
     softened: bool = False
+    differences: tuple[bool, ...] = ()
 
 
 class MatrixIntegral(NamedTuple):
@@ -36,7 +39,7 @@ class MatrixIntegral(NamedTuple):
     The terms of the expectation are divided by two norms |X l| and |Y l|, where l is a vector of independent standard
     normals. x is the integration variable of the first norm, and y that of the second norm. norm_vectors: function that
     returns the matrices X and Y; their squared singular values determine the scales of x and y. integrand: function of
-    x, y, the predictor and the matrices that map l to the representations.
+    x, y, the predictor, the matrices that map l to the representations, and the parameters of the loss.
     """
 
     norm_vectors: Function

@@ -5,6 +5,7 @@ A check returns the validated value, or raises an ArgumentError that names the a
 
 import difflib
 import importlib.util
+import inspect
 import operator
 import os
 import reprlib
@@ -36,6 +37,25 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "lsoda": "scipy",
     "dopri8": "jax",
     "diffrax": "jax",
+    "integrate": "solve",
+    "simulate": "solve",
+    "gradient_descent": "iterate",
+    "fit": "train",
+    "fixed_points": "equilibria",
+    "predictor": "ClosedForm",
+    "directpred": "ClosedForm",
+    "target": "EMA",
+    "s0": "W0",
+    "t": "times",
+    "steps": "times",
+    "epochs": "steps",
+    "times": "steps",
+    "tau": "decay",
+    "momentum": "decay",
+}
+ADVICE = {  # on arrays of a type that NumPy does not order, by the letter of the type
+    "U": "Write numbers without quotes.",
+    "c": "Complex eigenvalues of a symmetric matrix are real with np.linalg.eigvalsh.",
 }
 LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
 
@@ -150,6 +170,25 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
+def call_advice(function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> str | None:
+    """Return advice on a call with wrong arguments: the nearest keyword, or all arguments of the function.
+
+    The result is None if the function can be called with these arguments.
+    """
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError:
+        known = [parameter.name for parameter in signature.parameters.values() if parameter.name != "self"]
+        near = [nearest(name, known) for name in named if name not in known]
+        if near and near[0]:
+            return f"Did you mean `{near[0]}`?"
+        untyped = [p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"]
+        call = inspect.Signature([p if p.default is p.empty else p.replace(default=None) for p in untyped])
+        return f"Call it as {function.__name__}{str(call).replace('=None', '')}."
+    return None
+
+
 class _Excerpt(reprlib.Repr):
     """A variant of ``repr`` that abbreviates collections: many entries, and deeply nested levels, are left out."""
 
@@ -163,9 +202,11 @@ class _Excerpt(reprlib.Repr):
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array; its shape if it has no entries, or more than 8 texts or objects."""
-        if not array.size and array.ndim > 1:
-            return f"<array of shape {array.shape}>"
+        """First and last entries of an array; the shape of one without entries, and of a matrix of more than 8."""
+        if array.ndim > 1 and not 0 < array.size <= 8:
+            numbers = array[np.isfinite(array)] if array.dtype.kind in "iuf" else array[:0]
+            values = f" with values from {numbers.min():.4g} to {numbers.max():.4g}" if numbers.size else ""
+            return f"<array of shape {array.shape}{values}>"
         if array.dtype.kind in "OSUV":
             return f"<array of shape {array.shape} and type {array.dtype}>" if array.size > 8 else repr(array.tolist())
         return np.array2string(array, threshold=8, separator=", ")
@@ -190,10 +231,11 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        near = nearest(value, allowed)
+        near = nearest(value, allowed) if len(allowed) > 1 else None
         hint = f" Did you mean '{near}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
-        raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {excerpt(value)}.{hint}")
+        listing = listing if len(allowed) == 1 else f"one of {listing}"
+        raise ArgumentError(f"Argument `{name}` must be {listing}, but is {excerpt(value)}.{hint}")
     return value
 
 
@@ -204,7 +246,9 @@ def nearest(value: Any, allowed: Iterable[str]) -> str | None:
     allowed, meant = list(allowed), SYNONYMS.get(value.lower())
     if meant in allowed:
         return meant
-    return next(iter(difflib.get_close_matches(value.lower(), allowed, n=1)), None)
+    close = difflib.get_close_matches(value.lower(), [name.lower() for name in allowed], n=1)
+    same = [name for name in allowed if name.lower() in close]
+    return max(same, key=lambda name: name[0] == value[0]) if same else None
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
@@ -243,7 +287,7 @@ def real_array(name: str, value: Any, requirement: str = "be finite real numbers
     """
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or not array.size:
-        reject(name, requirement, value if array.ndim == 0 else array)
+        reject(name, requirement, value if array.ndim == 0 else array, ADVICE.get(array.dtype.kind, ""))
     with np.errstate(all="ignore"):  # extended precision may overflow
         numbers = np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
     if not np.isfinite(numbers).all():
@@ -325,7 +369,8 @@ def count(name: str, value: Any, least: int = 1) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        reject(name, requirement, value)
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer() and value < 1e15
+        reject(name, requirement, value, f"Write {int(value)}." if whole else "")
     if not least <= number < 2**63:
         reject(name, requirement if number < least else f"{requirement} and below 2^63", value)
     return number

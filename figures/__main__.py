@@ -13,7 +13,7 @@ from dynamics.errors import ArgumentError
 from dynamics.numerics.files import write_text
 from dynamics.results.animation import check_file
 from figures import captions, gallery, names, style
-from figures.panels import keep, panels_of
+from figures.panels import keep, panel_keys, panels_of
 
 
 class _Command(click.Command):
@@ -44,7 +44,7 @@ def _animation(context: click.Context, parameter: click.Parameter, path: Path | 
 @click.option(
     "--panel",
     help="Draw one panel of the figure, such as cosine-isotropic of fig2_eigenvalues, into NAME-PANEL.png; `list` "
-    "prints the names of the panels. The whole figure is computed.",
+    "prints the names of the panels. If the panels of the figure are independent, this one alone is computed.",
 )
 @click.option(
     "--animate",
@@ -69,16 +69,21 @@ def main(name: str | None, out: Path, full: bool, panel: str | None, animate: Pa
         gallery.write(out)
         return
     figure = importlib.import_module(f"figures.{name}")
-    data = figure.compute(full)
-    draw, stem, text = figure.draw, name, captions.reflow(figure.caption(data, full))
+    draw, stem, chosen = figure.draw, name, panel_keys(name, panel)
+    data = figure.compute(full, chosen) if chosen else figure.compute(full)
+    drawn = data
     if panel is not None:
         draw, stem = partial(_draw_panel, figure.draw, panels.index(panel), len(panels)), f"{name}-{panel}"
-        text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
-    style.save(draw, data, out / stem)
+        drawn = dict.fromkeys(figure.KEYS, data[chosen[0]]) if chosen else data  # the other panels are removed
+    style.save(draw, drawn, out / stem)
+    click.echo(f"drawn: {out / stem}.png and .pdf", err=True)
     if animate is not None:
-        style.animate(draw, data, animate)
+        style.animate(draw, drawn, animate)
+    text = captions.reflow(figure.caption(data, full))  # after the picture, because statistics may take longer
+    if panel is not None:
+        text = f"The panel `{panel}` of the figure `{name}`, which has the following caption.\n\n{text}"
     write_text(out / f"{stem}.md", text)
-    click.echo(f"written: {out / stem}.png, .pdf and .md", err=True)
+    click.echo(f"written: {out / stem}.md", err=True)
 
 
 def _draw_panel(draw: Callable[[Any], Figure], index: int, panels: int, data: Any) -> Figure:

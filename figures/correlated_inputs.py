@@ -64,7 +64,7 @@ def draw(data: dict[str, Runs]) -> Figure:
                 va=LABELS[variance],
                 fontsize=6.5,
             )
-        left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel="eigenvalue of C", yscale="log")
+        left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel=style.EIGENVALUE, yscale="log")
         right.set(
             title=f"{loss.capitalize()}: contributions of inputs", ylabel="variance of z\nfrom each input", yscale="log"
         )

@@ -92,7 +92,7 @@ def draw(data: Data) -> Figure:
         ax.set(xlabel="step", xlim=(0, STEPS), yscale="log", ylim=(SMALLEST, 2 * data.published.max()))
         ax.locator_params(axis="x", nbins=3)
         ax.label_outer(remove_inner_ticks=False)
-    left.set(title="Published update", ylabel="eigenvalue $s_m$")
+    left.set(title="Published update", ylabel=style.EIGENVALUE)
     right.set(title="Gradient of the loss")
     style.legend(figure, network=style.NETWORK, descent_map=style.THEORY)
     return figure

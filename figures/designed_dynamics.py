@@ -82,13 +82,13 @@ def draw(data: dict[str, Panel]) -> Figure:
         above.plot(s, rates["designed"] - decay, **DESIGNED)
         above.axhline(0, color="black", linewidth=0.5)
         above.axvspan(*BETWEEN, color="0.95", zorder=0)
-        above.set(title=name, xscale="log", xlabel="eigenvalue $s$", ylim=(-1, 1.1 * max(1.0, panel.design.fastest)))
+        above.set(title=name, xscale="log", xlabel=style.EIGENVALUE, ylim=(-1, 1.1 * max(1.0, panel.design.fastest)))
         style.draw_modes(below, panel.theory, **style.THEORY)
         style.draw_modes(below, panel.network, **style.NETWORK)
         below.plot(panel.standard.step, panel.standard.s, **STANDARD, zorder=1)
         below.set(xlabel="step", ylabel="", xlim=(0, panel.theory.settings["steps"]), ylim=(0.003, 2))
     axes[0, 0].set_ylabel(r"rate $r - \rho$")
-    axes[1, 0].set_ylabel("eigenvalue $s_m$")
+    axes[1, 0].set_ylabel(style.EIGENVALUE)
     style.legend(
         figure, network=style.NETWORK, descent_map=style.THEORY, standard_loss=STANDARD, designed_rate=DESIGNED
     )

@@ -4,6 +4,8 @@ The settings are four versions of the Euclidean loss and of the cosine loss: wit
 standard, and isotropic.
 """
 
+from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
 BATCH = {False: 5_000, True: 50_000}
 POINTS, LINE_POINTS = 30, 300  # number of steps at which a network is drawn, and at which a descent map is drawn
 LIMITS = (1e-2, 10.0)
+Key = tuple[str, str]  # loss and setting
 
 
 class Panel(NamedTuple):
@@ -31,13 +34,17 @@ class Panel(NamedTuple):
     mean_field: dyn.Trajectory | None
 
 
-def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return a panel for each of the eight losses of Figure 2; all runs have the same initial weights."""
-    W0 = style.initial_weights(MODES, INPUTS, SEED)
-    return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
+KEYS = tuple(product(style.LOSSES, style.SETTINGS))
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
-def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -> Panel:
+def compute(full: bool, keys: Iterable[Key] = KEYS) -> dict[Key, Panel]:
+    """Return a panel for each of the eight losses of Figure 2, or for some; all have the same initial weights."""
+    W0, models = style.initial_weights(MODES, INPUTS, SEED), style.paper_models()
+    return {key: _panel(key, models[key], W0, full) for key in keys}
+
+
+def _panel(key: Key, model: dyn.Model, W0: np.ndarray, full: bool) -> Panel:
     loss, setting = key
     no_predictor = setting == "no predictor"
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
@@ -50,9 +57,6 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     if loss == "euclidean":
         return Panel(network, theory, None)
     return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, record=interval, closure="mean_field"))
-
-
-PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

@@ -5,6 +5,8 @@ m. In theory the singular vectors of the weights do not change during training. 
 embedding: component m stays proportional to the singular value of mode m.
 """
 
+from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,7 @@ import dynamics as dyn
 from figures import style
 from figures.agreement import agreement, agreements
 from figures.captions import count, noise, percent, table
+from figures.fig2_eigenvalues import Key
 from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
@@ -43,13 +46,18 @@ class Panel(NamedTuple):
     left: float  # smaller final eigenvalue divided by larger final eigenvalue, in theory
 
 
-def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return a panel for each of the eight losses of Figure 2, with the same initial weights and the same inputs."""
+KEYS = tuple(product(style.LOSSES, style.SETTINGS))
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
+
+
+def compute(full: bool, keys: Iterable[Key] = KEYS) -> dict[Key, Panel]:
+    """Return a panel for each of the eight losses of Figure 2, or for some, with the same weights and inputs."""
+    models = style.paper_models()
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
     return {
-        key: _panel(model, W0, probes, STEPS_TO_COLLAPSE if key == COLLAPSING else STEPS, BATCH[full])
-        for key, model in style.paper_models().items()
+        key: _panel(models[key], W0, probes, STEPS_TO_COLLAPSE if key == COLLAPSING else STEPS, BATCH[full])
+        for key in keys
     }
 
 
@@ -64,9 +72,6 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
     theory = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
     expected = theory[np.isin(record, recorded)]
     return Panel(networks, networks.embeddings @ U, theory, expected, float(s[-1].min() / s[-1].max()))
-
-
-PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
@@ -107,9 +112,7 @@ the initial correlation. Open circles: initial embeddings. Small red dots: embed
 the network. Large red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each
 component is proportional to the singular value of its mode under the descent map.
 
-The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when in theory the smaller eigenvalue is
-{percent(data[COLLAPSING].left)} of the larger. When hardly any second mode is left, some embeddings are near zero. The
-gradients of their samples are very large under the cosine loss, and single batches move a network far away.
+{_stopped(data[COLLAPSING]) if COLLAPSING in data else ""}
 
 Distance: root mean square distance between the embeddings of networks and theory over the recorded steps, divided by
 the root mean square of the initial embeddings. Ratio: the distance of a network from theory, divided by the distance
@@ -122,6 +125,13 @@ intervals over {len(SEEDS)} networks (Student's t, of the logarithm).
 {agreements(rows)}
 
 This table counts a mode only at steps at which its variance in theory is above {SMALLEST:g}."""
+
+
+def _stopped(panel: Panel) -> str:
+    return f"""
+The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when in theory the smaller eigenvalue is
+{percent(panel.left)} of the larger. When hardly any second mode is left, some embeddings are near zero. The gradients
+of their samples are very large under the cosine loss, and single batches move a network far away."""
 
 
 def distance(panel: Panel) -> float:

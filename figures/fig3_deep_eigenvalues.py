@@ -92,7 +92,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
             if ax is not row[0]:
                 ax.tick_params(labelleft=False)
         _draw_accuracies(row[-1], loss, data)
-        row[0].set_ylabel("eigenvalue $s_m$")
+        row[0].set_ylabel(style.EIGENVALUE)
     for ax in axes[-1]:
         ax.set_xlabel("step")
     style.legend(figure, networks={"linewidth": 0.8}, linear_theory=THEORY)

@@ -49,7 +49,7 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
         below.scatter(*end, s=3, c=np.tile(mode_colors(modes), (len(run.s), 1)))
         below.axhline(0, color=style.GREY, linewidth=0.5)
         above.set(title=f"{loss.capitalize()}, {target}", xlabel="step", ylim=(0, 1.02))
-        below.set(xscale="log", xlabel="eigenvalue $s_m$")
+        below.set(xscale="log", xlabel=style.EIGENVALUE)
     for ax in axes[:, 1:].flat:
         ax.tick_params(labelleft=False)
     axes[0, 0].set_ylabel("alignment")

@@ -4,6 +4,8 @@ The settings are those of Figure 2 of Halvagal et al. (2023). As in their Figure
 The predictor is built from W W^T, as in linear networks, and not from the correlation of z.
 """
 
+from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ import dynamics as dyn
 from dynamics.networks.deep.linear_theory import arrival
 from figures import style
 from figures.captions import count, noise, percent, table
-from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, STEPS
+from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, STEPS, Key
 from figures.panels import panel_names
 from figures.statistics import Interval, ratio_of
 
@@ -33,12 +35,17 @@ class Pair(NamedTuple):
     linear: dyn.Trajectory
 
 
-def compute(full: bool) -> dict[tuple[str, str], list[Pair]]:
-    """Return, for each of the eight settings, a pair from each of the initial weights."""
-    return {key: [_pair(key, model, seed, full) for seed in SEEDS] for key, model in style.paper_models().items()}
+KEYS = tuple(product(style.LOSSES, style.SETTINGS))
+PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
-def _pair(key: tuple[str, str], model: dyn.Model, seed: int, full: bool) -> Pair:
+def compute(full: bool, keys: Iterable[Key] = KEYS) -> dict[Key, list[Pair]]:
+    """Return, for each of the eight settings or for some, a pair from each of the initial weights."""
+    models = style.paper_models()
+    return {key: [_pair(key, models[key], seed, full) for seed in SEEDS] for key in keys}
+
+
+def _pair(key: Key, model: dyn.Model, seed: int, full: bool) -> Pair:
     loss, setting = key
     W0 = style.initial_weights(MODES, INPUTS, seed)
     steps = STEPS_NO_PREDICTOR[full] if setting == "no predictor" else STEPS
@@ -47,9 +54,6 @@ def _pair(key: tuple[str, str], model: dyn.Model, seed: int, full: bool) -> Pair
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=seed, record=steps // POINTS, units="relu"
     )
     return Pair(network, dyn.iterate(model, style.eigenvalues_of(W0), steps, learning_rate, record=steps // 300))
-
-
-PANELS = panel_names(style.LOSSES, style.SETTINGS)
 
 
 def draw(data: dict[tuple[str, str], list[Pair]]) -> Figure:

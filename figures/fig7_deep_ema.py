@@ -78,7 +78,7 @@ def draw(data: Data) -> Figure:
             ax.set(title=f"{loss.capitalize()}, IsoLoss, {target}", yscale="log", ylim=(1e-3, 60))
             mean, error = mean_and_error(run.measures["linear_accuracy"])
             row[-1].errorbar(run.step, 100 * mean, 100 * error, color=LOOK[target], linewidth=0.9, label=target)
-        row[0].set_ylabel("eigenvalue $s_m$")
+        row[0].set_ylabel(style.EIGENVALUE)
         row[1].tick_params(labelleft=False)
         row[-1].set(title="IsoLoss, accuracy of readout, %")
     axes[0, -1].legend(loc="lower right")

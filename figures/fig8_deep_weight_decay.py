@@ -81,7 +81,7 @@ def draw(data: Data) -> Figure:
     for ax, decay in zip(axes[0], DECAYS, strict=True):
         ax.set_title(rf"$\rho$ = {decay:g}")
     for ax, loss in zip(axes[:, 0], style.LOSSES, strict=True):
-        ax.set_ylabel(f"{loss.capitalize()}, eigenvalue $s_m$")
+        ax.set_ylabel(f"{loss.capitalize()}, {style.EIGENVALUE}")
     ax = right.subplots()
     ax.plot(UP_TO_FOLD, data.theory, color=style.GREY, label="linear theory")
     ax.plot(UP_TO_FOLD, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)

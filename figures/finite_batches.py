@@ -1,5 +1,7 @@
 """Finite batches: predicted and measured mean and spread of modes over networks, with few and with many inputs."""
 
+from collections.abc import Iterable
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -33,27 +35,26 @@ class Panel(NamedTuple):
     networks: np.ndarray  # variances of the representation along the initial eigenvectors (seeds, T, M)
 
 
-def compute(full: bool) -> dict[tuple[str, int], Panel]:
-    """Return a panel for each model and number of inputs."""
-    data = {}
-    for name, model in MODELS.items():
-        for inputs in INPUTS:
-            directions = np.linalg.qr(np.random.default_rng(0).standard_normal((inputs, len(S0))))[0].T
-            predicted = dyn.iterate(
-                model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, input_dimension=inputs, record=RECORDS
-            )
-            W0, modes = np.sqrt(S0)[:, None] * directions, []
-            for first in range(0, SEEDS[full], 16):
-                seeds = range(first, first + 16)
-                trained = dyn.train(
-                    model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=seeds, record=RECORDS, progress=False
-                )
-                modes.append(trained.modes)
-            data[name, inputs] = Panel(predicted, np.concatenate(modes))
-    return data
-
-
+KEYS = tuple(product(MODELS, INPUTS))
 PANELS = panel_names(MODELS, (f"N {inputs}" for inputs in INPUTS))
+
+
+def compute(full: bool, keys: Iterable[tuple[str, int]] = KEYS) -> dict[tuple[str, int], Panel]:
+    """Return a panel for each model and number of inputs, or for some of these pairs."""
+    return {(name, inputs): _panel(MODELS[name], inputs, SEEDS[full]) for name, inputs in keys}
+
+
+def _panel(model: dyn.Model, inputs: int, networks: int) -> Panel:
+    directions = np.linalg.qr(np.random.default_rng(0).standard_normal((inputs, len(S0))))[0].T
+    predicted = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, input_dimension=inputs, record=RECORDS)
+    W0, modes = np.sqrt(S0)[:, None] * directions, []
+    for first in range(0, networks, 16):
+        seeds = range(first, first + 16)
+        trained = dyn.train(
+            model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=seeds, record=RECORDS, progress=False
+        )
+        modes.append(trained.modes)
+    return Panel(predicted, np.concatenate(modes))
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:

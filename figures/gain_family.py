@@ -60,7 +60,7 @@ def draw(data: dict[tuple[str, float], Panel]) -> Figure:
         ax.set(title=title if loss == style.LOSSES[0] else "", xlim=(0, STEPS[loss]), ylim=LIMITS)
         ax.locator_params(axis="x", nbins=3)
         ax.set_xlabel("step" if loss == style.LOSSES[-1] else "")
-        ax.set_ylabel(f"{loss.capitalize()}: $s_m$" if power == POWERS[0] else "")
+        ax.set_ylabel(f"{loss.capitalize()}: {style.EIGENVALUE}" if power == POWERS[0] else "")
     style.legend(figure, network=style.NETWORK, descent_map=style.THEORY)
     return figure
 

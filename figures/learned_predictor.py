@@ -4,6 +4,7 @@ The figure shows the eigenvalue of the correlation against the eigenvalue of the
 weight decay, as in Figure 3 of Tian, Chen and Ganguli (2021).
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dynamics as dyn
+from dynamics.presentation.labels import label_of
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 from figures import style
@@ -47,9 +49,13 @@ def model(rho: float, init: npt.ArrayLike) -> dyn.Model:
     return dyn.Model("euclidean", predictor=dyn.Learned(rate=1.0, init=init), noise=NOISE, weight_decay=rho)
 
 
-def compute(full: bool) -> dict[float, Panel]:
-    """Return a panel for each weight decay."""
-    return {rho: _panel(rho, BATCH[full]) for rho in DECAYS}
+KEYS = DECAYS
+PANELS = panel_names(f"weight decay {rho:g}" for rho in DECAYS)
+
+
+def compute(full: bool, keys: Iterable[float] = KEYS) -> dict[float, Panel]:
+    """Return a panel for each weight decay, or for some."""
+    return {rho: _panel(rho, BATCH[full]) for rho in keys}
 
 
 def _panel(rho: float, batch: int) -> Panel:
@@ -61,9 +67,6 @@ def _panel(rho: float, batch: int) -> Panel:
     W0, learned = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
     network = dyn.train(learned, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
     return Panel(flow, network)
-
-
-PANELS = panel_names(f"weight decay {rho:g}" for rho in DECAYS)
 
 
 def draw(data: dict[float, Panel]) -> Figure:
@@ -78,10 +81,11 @@ def draw(data: dict[float, Panel]) -> Figure:
         if rho == 0:
             _draw_invariants(ax)
             ax.axvline(1 / (1 + NOISE[0] ** 2), **LINE)
-        ax.plot(*_fixed_points(rho).T, **FIXED_POINT, clip_on=False, zorder=5)
-        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=r"predictor $\lambda_m$")
+        for point in _fixed_points(rho):  # of a line without points, the layout would reserve space for a marker
+            ax.plot(*point, **FIXED_POINT, clip_on=False, zorder=5)
+        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=label_of("predictor"))
         ax.set(xlim=(0, TOP_P), ylim=(0, TOP_S))
-    axes[0].set_ylabel("correlation $s_m$")
+    axes[0].set_ylabel(style.EIGENVALUE)
     style.legend(
         figure,
         network=style.NETWORK | {"color": style.RED},

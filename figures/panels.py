@@ -1,7 +1,7 @@
 """Name the panels of a figure, and reduce a figure to one of its panels.
 
 A module of a figure with several panels lists their names in ``PANELS``, in the order in which ``draw`` creates the
-axes: row by row, from left to right.
+axes: row by row, from left to right. If the panels can be computed one by one, ``KEYS`` lists their keys in the data.
 """
 
 import importlib
@@ -27,6 +27,16 @@ def panel_names(*titles: Iterable[str]) -> tuple[str, ...]:
 def panels_of(figure: str) -> tuple[str, ...]:
     """Return the names of the panels of a figure; empty for a figure with one panel."""
     return getattr(importlib.import_module(f"figures.{figure}"), "PANELS", ())
+
+
+def panel_keys(figure: str, panel: str | None) -> tuple[Any, ...]:
+    """Return the keys of the data that a panel of a figure needs; () if the panel is None or needs the whole figure.
+
+    The module of a figure whose panels are computed independently has the names of its panels as ``PANELS``, and in the
+    same order ``KEYS``, the keys of the dictionary that ``compute(full, keys)`` returns.
+    """
+    keys = getattr(importlib.import_module(f"figures.{figure}"), "KEYS", ())
+    return (keys[panels_of(figure).index(panel)],) if keys and panel is not None else ()
 
 
 def keep(figure: Figure, index: int, panels: int) -> None:

@@ -14,10 +14,12 @@ from matplotlib.lines import Line2D
 import dynamics as dyn
 from dynamics.numerics.files import replacing
 from dynamics.presentation import plotting
+from dynamics.presentation.labels import label_of
 from dynamics.results.animation import animate_figure
 
 COLUMN, PAGE = 3.4, 7.0  # widths of one and of two columns of text, in inches
 
+EIGENVALUE = label_of("s")  # axis label
 BLUE, ORANGE, GREEN, RED, GREY = plotting.COLORS
 RC = plotting.STYLE | {"figure.constrained_layout.use": True, "savefig.dpi": 200, "pdf.fonttype": 42}
 

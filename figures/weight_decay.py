@@ -80,7 +80,7 @@ def draw(data: dict[str, Panel]) -> Figure:
             line.set(**(POINT if special else {"color": style.BLUE}))
         for mode, look in enumerate(FROM):
             ax.plot(panel.rho, panel.ends[:, mode], **look)
-        ax.set(title=name, ylabel="eigenvalue $s$", xlim=(0, panel.diagram.between[1]))
+        ax.set(title=name, ylabel=style.EIGENVALUE, xlim=(0, panel.diagram.between[1]))
         ax.label_outer(remove_inner_ticks=False)
     names = {f"network from {start:g}": look for start, look in zip(STARTS, FROM, strict=True)}
     style.legend(figure, stable=STABLE, not_stable=UNSTABLE, bifurcation=POINT, **names)

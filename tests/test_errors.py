@@ -410,9 +410,9 @@ def test_message_of_negative_noise_word_for_word():
 
 
 LOSSES = ", ".join(f"'{name}'" for name in catalogue.LOSSES)
-PARSED = "Loss.parse('|p - sg(z2)|^2 / 2')"
+EXAMPLE = "'|p - sg(z2)|^2 / 2'"
 UNKNOWN_NAMES = {
-    "loss": (model(loss="cosin"), f"{LOSSES}, or a user-defined one, such as {PARSED}", "cosine"),
+    "loss": (model(loss="cosin"), f"{LOSSES}, or an expression, such as {EXAMPLE}", "cosine"),
     "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
     "closure": (solve(closure="gausian"), "'gaussian', 'mean_field', 'monte_carlo'", "gaussian"),
     "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field', 'monte_carlo'", "mean_field"),

@@ -30,7 +30,8 @@ class Tensor:
 MISTAKES = {  # a likely mistake: (call, what the message advises)
     "parameter without value": (
         lambda: dyn.Loss("|p - sg(z2)|^2 / 2 + nu * |z1|^2"),
-        "known names are z1, z2, p, W_P. If `nu` is a parameter, give its value, such as nu=0.1.",
+        "known names are z1, z2, p, W_P. If `nu` is a parameter, give its value: "
+        "Loss.parse('|p - sg(z2)|^2 / 2 + nu * |z1|^2', nu=0.1).",
     ),
     "value as keyword": (
         lambda: dyn.Loss("|p|^2 + nu * |z1|^2", nu=0.1),
@@ -42,11 +43,17 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
         "but is 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
     ),
     "detach": (lambda: dyn.Loss.parse("|p - detach(z2)|^2"), "Did you mean `sg`?"),
+    "matrix product": (lambda: dyn.Model("-p @ z2"), "scalar products are written `p . z2`"),
     "ln": (lambda: dyn.Loss.parse("ln(|p|)"), "Did you mean `log`?"),
-    "expression as name": (
-        lambda: dyn.Model("|p - sg(z2)|^2"),
-        "or a user-defined one, such as Loss.parse('|p - sg(z2)|^2 / 2'), but is '|p - sg(z2)|^2'",
+    "parameter in an expression": (
+        lambda: dyn.Model("|p - sg(z2)|^2 + beta * |z1|^2"),
+        "If `beta` is a parameter, give its value: Loss.parse('|p - sg(z2)|^2 + beta * |z1|^2', beta=0.1).",
     ),
+    "stop-gradient of an expression": (
+        lambda: dyn.Model("|p - z2|^2", stop_gradient="target"),
+        "because stop-gradients are written into the expression as sg(...), but is 'target'",
+    ),
+    "product without sign": (lambda: dyn.Model("|p| |z2|"), "write products with `*`, and scalar products with `.`"),
     "alpha of a model": (lambda: dyn.Model("cosine", alpha=0.5), "Use predictor=ClosedForm(alpha=...)."),
     "decay of a model": (lambda: dyn.Model("cosine", decay=0.9), "Use target=EMA(decay=...)."),
     "sigma of a model": (lambda: dyn.Model("cosine", sigma2=0.1), "Use noise=(sigma1, sigma2)."),
@@ -76,10 +83,96 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
         lambda: dyn.solve(EUCLIDEAN, [0.1], 10),
         "but is 10. For times up to 10 use np.linspace(0, 10, 101).",
     ),
+    "axis of a phase diagram": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], "weight_decay", ("learning_rate", (0.1, 1.0))),
+        "a pair (name, range), such as ('weight_decay', (0, 0.4)), but is 'weight_decay'",
+    ),
+    "flat axis of a phase diagram": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], ("weight_decay", 0, 0.4), ("learning_rate", (0.1, 1.0))),
+        "a pair (name, range), such as ('weight_decay', (0, 0.4)), but is ('weight_decay', 0, 0.4)",
+    ),
     "rho": (lambda: dyn.bifurcation(EUCLIDEAN, "rho", (0.0, 0.3)), "but is 'rho'. Did you mean 'weight_decay'?"),
     "noise of replace": (lambda: EUCLIDEAN.replace(noise=0.1), "but is 'noise'. Did you mean 'sigma2'?"),
     "lr": (lambda: EUCLIDEAN.replace(lr=0.1), "but is 'lr'."),  # this model has none: no suggestion
 }
+
+
+MISTAKES |= {
+    "text as eigenvalues": (
+        lambda: dyn.solve(EUCLIDEAN, "0.1,0.5", TIMES),
+        "Write numbers without quotes.",
+    ),
+    "texts as eigenvalues": (lambda: dyn.solve(EUCLIDEAN, ["0.1"], TIMES), "Write numbers without quotes."),
+    "complex eigenvalues": (
+        lambda: dyn.solve(EUCLIDEAN, np.linalg.eigvals([[0, 1], [-1, 0]]), TIMES),
+        "are real with np.linalg.eigvalsh",
+    ),
+    "name of a loss": (
+        lambda: dyn.solve("cosine", [0.1], TIMES),
+        "be a Model, such as Model('cosine'), but",
+    ),
+    "class of a predictor": (lambda: dyn.Model("cosine", predictor=dyn.EMA), "NoPredictor(), but is <class"),
+    "class in place of an object": (lambda: dyn.Model("cosine", target=dyn.EMA), "EMA'>. Write EMA(decay)."),
+    "option of a component": (
+        lambda: dyn.ClosedForm(alhpa=1),
+        "Did you mean `alpha`?",
+    ),
+    "option of no predictor": (lambda: dyn.NoPredictor(alpha=1), "has no option `alpha`; its options are none."),
+    "steps as float": (
+        lambda: dyn.iterate(EUCLIDEAN, [0.1], 1e3, 0.1),
+        "but is 1000.0. Write 1000.",
+    ),
+    "times as steps": (
+        lambda: dyn.iterate(EUCLIDEAN, [0.1], np.linspace(0, 1, 5), 0.1),
+        "Give their number; the argument `record` selects steps, and `solve` takes times.",
+    ),
+    "another predictor": (lambda: EUCLIDEAN.replace(predictor=dyn.Learned()), "Create another model with `predictor`."),
+    "correlation of equilibria": (lambda: dyn.equilibria(EUCLIDEAN, np.eye(3)), "eigenvalues: np.linalg.eigvalsh(C)."),
+    "parameter of a model": (
+        lambda: dyn.Model("|p|^2 + beta * |z1|^2", beta=0.1),
+        "A parameter of a loss is given with its expression: Loss.parse('...', beta=...).",
+    ),
+    "plane without learning rate": (
+        lambda: dyn.phase_diagram(EUCLIDEAN, [0.5], ("weight_decay", (0, 0.4)), ("sigma1", (0, 1))),
+        "`learning_rate` must be given, unless `x` or `y` has the name 'learning_rate'",
+    ),
+    "array as predictor": (lambda: dyn.Model("cosine", predictor=np.eye(2)), "or NoPredictor(), but is [[1., 0.],"),
+    "ragged steps": (lambda: dyn.iterate(EUCLIDEAN, [0.1], [[1], [1, 2]], 0.1), "Give their number"),
+    "one choice": (lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES, until=True), "`until` must be 'steady', but is True"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        (lambda: dyn.iterate(EUCLIDEAN, [0.1], 10, lr=0.1), "keyword argument 'lr'. Did you mean `learning_rate`?"),
+        (lambda: dyn.solve(EUCLIDEAN, [0.1], steps=10), "keyword argument 'steps'. Did you mean `times`?"),
+        (lambda: dyn.train(EUCLIDEAN, s0=[0.1], steps=10), "keyword argument 's0'. Did you mean `W0`?"),
+        (lambda: dyn.equilibria(EUCLIDEAN), "argument: 's0'. Call it as equilibria(model, s0, *, learning_rate)."),
+        (lambda: dyn.design(time=5), "keyword argument 'time'. Call it as design(target, model, *, between)."),
+        (
+            lambda: dyn.prepare(EUCLIDEAN, 2, TIMES),
+            "but 3 were given. Call it as prepare(model, *, modes, times, method, **options).",
+        ),
+        (
+            lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(time=0),
+            "argument 'time'. Call it as select(*, t, step, modes, members, nearest).",
+        ),
+    ],
+)
+def test_a_call_with_wrong_arguments_names_the_right_ones(call, advice):
+    with pytest.raises(TypeError) as raised:
+        call()
+    assert str(raised.value).endswith(advice)
+
+
+def test_an_error_inside_of_a_call_is_no_wrong_call(monkeypatch):
+    def fails(*_):
+        raise TypeError("inside")
+
+    monkeypatch.setattr(EUCLIDEAN.__class__, "check_start", fails)
+    with pytest.raises(TypeError, match=r"^inside$"):
+        dyn.solve(EUCLIDEAN, [0.1], TIMES)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -99,6 +192,11 @@ def test_the_advice_on_s0_gives_a_start_also_for_a_collapsed_representation():
         dyn.solve(EUCLIDEAN, [-1e-12, 0.5], TIMES)
 
 
+def test_a_message_has_the_shape_of_a_matrix_in_place_of_its_values():
+    with pytest.raises(dyn.ArgumentError, match=r"but is <array of shape \(50, 4\) with values from -\S+ to \S+>\. If"):
+        dyn.solve(EUCLIDEAN, z, TIMES)
+
+
 C = np.abs(z.T @ z) / len(z)  # positive semidefinite, because its diagonal dominates
 
 
@@ -113,7 +211,7 @@ def test_an_ensemble_that_looks_like_a_matrix_is_solved_with_a_warning(s0, advic
 @pytest.mark.parametrize(
     "s0",
     [
-        np.abs(z),
+        np.abs(z),  # may be weights, or random starts: printed as "ensemble of 50 members of 4 modes"
         np.linspace(0.1, 0.9, 4),
         np.eye(4),
         [[0.1, 0.5], [0.5, 0.1]],
@@ -126,6 +224,30 @@ def test_other_ensembles_are_solved_without_a_warning(s0):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dyn.solve(EUCLIDEAN, s0, TIMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("sovle", "solve"),
+        ("equilibriums", "equilibria"),
+        ("simulate", "solve"),
+        ("Ema", "EMA"),
+        ("closedform", "ClosedForm"),
+        ("phasediagram", "phase_diagram"),
+        ("Colapse", "Collapse"),
+        ("colapse", "collapse"),
+    ],
+)
+def test_an_unknown_name_of_the_package_suggests_the_nearest(name, near):
+    with pytest.raises(AttributeError, match=rf"^`dynamics` has no `{name}`. Did you mean `{near}`\?$"):
+        getattr(dyn, name)
+
+
+def test_an_unknown_name_without_a_similar_one_suggests_nothing():
+    with pytest.raises(AttributeError, match=r"^`dynamics` has no `qwertz`\.$"):
+        dyn.qwertz  # noqa: B018
+    assert not hasattr(dyn, "__wrapped__")
 
 
 EXTRAS = ("xarray", "pandas", "zarr", "equinox", "optax", "sklearn", "threadpoolctl", "distributed", "latex2mathml")

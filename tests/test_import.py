@@ -195,7 +195,7 @@ def test_each_public_name_is_there_and_documented(name):
 
 @pytest.mark.parametrize("name", ["trian", "np", "_nothing"])
 def test_an_unknown_attribute_is_named(name):
-    with pytest.raises(AttributeError, match=f"No dynamics attribute {name}"):
+    with pytest.raises(AttributeError, match=f"`dynamics` has no `{name}`"):
         getattr(dyn, name)
 
 

@@ -12,6 +12,7 @@ from dynamics.model.options import defaults, options, signature
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "combinations.md"
 USER_DEFINED = "p . sg(z2) * (p . p) / 4"
 BRANCHES = {"target": "the target", "none": "nothing", "online": "the online branch"}
+STATED = {None: "as stated"}  # of losses that contain their stop-gradients
 DECAYS = (0.0, 0.01)
 
 
@@ -45,12 +46,21 @@ def refusal(parts: dict[str, Any]) -> str | None:
     return None
 
 
+def cases() -> list[tuple[str, dict[str, Any], str | None, str]]:
+    """Return the title and the options of each loss, for each place of the stop-gradient and its title."""
+    return [
+        (loss, parts, stop, branch)
+        for loss, parts in losses().items()
+        for stop, branch in ((STATED if dyn.Model(**parts).stop_gradient is None else {}) | BRANCHES).items()
+    ]
+
+
 def document() -> str:
     """Return the text of docs/combinations.md: the table, and the requirements to which it refers."""
     reasons: list[str] = []
     predictors, targets = components("predictor"), components("target")
     rows = []
-    for (loss, parts), (stop, branch) in product(losses().items(), BRANCHES.items()):
+    for loss, parts, stop, branch in cases():
         cells = []
         for predictor, target in product(predictors.values(), targets.values()):
             whole = parts | {"stop_gradient": stop, "predictor": predictor, "target": target}
@@ -69,7 +79,9 @@ def document() -> str:
         "levels of description (flow, descent map, network), with any weight decay, noise on the views and `inputs` of",
         'any covariance, symmetrised or not. "white inputs": the combination runs for white inputs only. "no": it',
         "is refused. `ClosedForm` includes the options `epsilon`, `normalize` and `tracking`. Numbers in parentheses",
-        "refer to the reasons below the table.",
+        'refer to the reasons below the table. "as stated": `stop_gradient` is left out, because the loss or the gain',
+        "states its stop-gradients. In a loss without `p` and `W_P`, options of the predictor have no effect, and",
+        "`target` has none in a loss without `z2`: they are refused.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

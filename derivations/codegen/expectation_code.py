@@ -121,7 +121,9 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
-    return f"Integral({', '.join([scale, integrand, *powers, *size, *softened])})"
+    differences = [norm.softening == 0 and tilting.quadratic_form(norm)[0, 1] != 0 for norm in integral.tilt.norms]
+    marks = [f"differences={tuple_of(map(str, differences))}"] if any(differences) else []
+    return f"Integral({', '.join([scale, integrand, *powers, *size, *softened, *marks])})"
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:

@@ -10,10 +10,11 @@ import sympy as sp
 
 from derivations.codegen.functions import function
 from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
+from derivations.codegen.signature import PLAIN, Signature
 from derivations.theory import matrices
 
 
-def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
+def matrix_functions(loss: sp.Expr, manifest: Manifest, signature: Signature = PLAIN) -> list[str]:
     """Return the source of the functions that compute E[g l^T] and E[h l^T].
 
     g and h are the forces on views 1 and 2, and l are independent normals. If a force is not divided by norms, one
@@ -24,7 +25,8 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     everything = [expectation for expectations in drives.values() for expectation in expectations]
     present = set().union(*(expectation.symbols() for expectation in everything))
     vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
-    arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
+    arguments = ["W_P", *map(str, vectors), *signature.loss_parameters]
+    code = {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
     vectors_of = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []

@@ -47,7 +47,7 @@ def _module(loss: SymbolicLoss, whole: bool) -> str:
         *_unless(
             whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, signature)
         ),
-        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest)),
+        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest, signature)),
     ]
     write_singularities(expression, learned, manifest)
     rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)

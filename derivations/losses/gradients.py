@@ -1,5 +1,7 @@
 """Derive forces: the negative gradients of the loss of one sample with respect to representations and predictor."""
 
+from functools import lru_cache
+
 import sympy as sp
 
 from derivations.symbols import notation as n
@@ -9,6 +11,7 @@ from derivations.symbols.stop_gradient import release
 VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # each view, as represented by the encoder and by the target branch
 
 
+@lru_cache(maxsize=256)
 def force(loss: sp.Expr, view: int) -> sp.Expr:
     """Return the force on view 1, g_m = -dL/dz1_m - dL/dt1_m, or on view 2, h_m = -dL/dz2_m - dL/dt2_m.
 

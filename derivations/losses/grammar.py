@@ -53,6 +53,7 @@ def parse(text: str) -> Tree[Token]:
         tree = parser().parse(text)
     except UnexpectedCharacters as error:
         wrong = f"the character {error.char!r} is not part of the loss grammar"
+        wrong += "; scalar products are written `p . z2`" if error.char in "@'·⟨<" else ""
         raise ExpressionError(text, (error.pos_in_stream or 0) + 1, wrong) from None
     except UnexpectedToken as error:
         token = error.token
@@ -63,6 +64,8 @@ def parse(text: str) -> Tree[Token]:
             if at_end
             else f"{expected} must come here, but `{token}` does"
         )
+        if not at_end and "an operation" in expected and token.type in VALUE | {"VBAR"}:
+            wrong += "; write products with `*`, and scalar products with `.`"
         raise ExpressionError(text, position, wrong) from None
     parts = [(tree, 1)]
     while parts:

@@ -86,6 +86,10 @@ class SymbolicLoss(ABC):
     def trains_predictor(self) -> bool:
         """True if the gradient reaches the predictor, so that the predictor may be learned."""
 
+    def parameter(self, name: str) -> sp.Expr:
+        """Return the symbol of a parameter, with what is known of the parameter's value; or the value itself."""
+        return sp.Symbol(name, real=True)
+
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
         """Return the loss of one sample, with representations z1, z2 by the encoder and t1, t2 by the target branch.
 
@@ -97,7 +101,7 @@ class SymbolicLoss(ABC):
         return (one_way + self._one_way(z2, t1, apply)) / 2 if self.symmetrised else one_way
 
     def _one_way(self, z: sp.Expr, t: sp.Expr, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
-        numbers: dict[str, Value] = {name: Number(sp.Symbol(name, real=True)) for name in self.parameters}
+        numbers: dict[str, Value] = {name: Number(self.parameter(name)) for name in self.parameters}
         lam = n.lam[n.k] if self.predictor else sp.Integer(1)
         p = apply(lam, z) if self.predictor else z
         values: dict[str, Value] = {"z1": Vector(z), "z2": Vector(t), "p": Vector(p), W_P: Operator(lam)}

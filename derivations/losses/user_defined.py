@@ -3,18 +3,34 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import sympy as sp
+
 from derivations.losses import gradients
 from derivations.losses.loss import SymbolicLoss, is_natural
+
+IN_WORDS = {"positive": "> 0", "negative": "< 0"}  # what may be known of the sign of a parameter
 
 
 @dataclass(frozen=True)
 class UserDefinedLoss(SymbolicLoss):
-    """A loss given by its expression in the loss grammar and the names of its parameters."""
+    """A loss given by its expression in the loss grammar and the names of its parameters.
+
+    known: pairs (name, "positive"), (name, "negative") or (name, number as text), which state what a derivation may
+    assume of the values of parameters. A parameter without entry is any real number.
+    """
 
     text: str
     parameters: tuple[str, ...] = ()
     predictor: bool = True
     symmetrised: bool = False
+    known: tuple[tuple[str, str], ...] = ()
+
+    def parameter(self, name: str) -> sp.Expr:
+        """Return the symbol of a parameter, with its sign if this is known; or the value of the parameter if known."""
+        known = dict(self.known).get(name)
+        if known is None:
+            return sp.Symbol(name, real=True)
+        return sp.Symbol(name, **{known: True}) if known in IN_WORDS else sp.Rational(known)
 
     @property
     def name(self) -> str:
@@ -27,6 +43,7 @@ class UserDefinedLoss(SymbolicLoss):
         words = [f"Loss {self.text}"]
         words += [] if self.predictor else ["no predictor"]
         words += ["symmetrised"] if self.symmetrised else []
+        words += [f"{name} {IN_WORDS.get(known, f'= {known}')}" for name, known in self.known]
         return ", ".join(words)
 
     @property

@@ -48,8 +48,8 @@ def _with_parameters(expression: sp.Expr, values: dict[Any, Any]) -> dict[Any, A
     """Return the values of symbols; each parameter of a loss that has no value gets an arbitrary number."""
     named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
     left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
-    open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
-    return values | {s: mp.mpf(1 + sum(map(ord, str(s))) % 7) / 4 for s in open_numbers}
+    open_numbers = {s for s in left if s.is_real and not s.is_integer}
+    return values | {s: (-1) ** bool(s.is_negative) * mp.mpf(1 + sum(map(ord, str(s))) % 7) / 4 for s in open_numbers}
 
 
 def _random_vectors(rng: random.Random, *bases: sp.IndexedBase) -> dict[Any, Any]:

@@ -44,6 +44,10 @@ class Explicit(SymbolicLoss):
     trains_predictor = property(lambda self: self.loss.trains_predictor)
     operators = property(lambda self: {})
 
+    def parameter(self, name: str) -> sp.Expr:
+        """Return the symbol of a parameter, with what is known of the parameter's value; or the value itself."""
+        return self.loss.parameter(name)
+
     def in_eigenbasis(self) -> sp.Expr:
         """Return the loss in the eigenbasis of W_P = diag(lambda); functions of W_P are written in lambda."""
         return self.loss.explicit(self.loss.in_eigenbasis())

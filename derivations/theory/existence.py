@@ -29,8 +29,10 @@ from derivations.theory import rates
 
 ESSENTIAL = sp.Integer(-(10**6))  # stands for the order of exp(1/|v|), which grows faster than any power of eps
 
-eps = sp.Symbol("eps", positive=True)
-near, far = sp.symbols("near far", positive=True)  # distance from the set, in units of eps, and position along the set
+# Dummies differ from parameters of a loss that have the same name.
+eps = sp.Dummy("eps", positive=True)
+near = sp.Dummy("near", positive=True)  # distance from the set, in units of eps
+far = sp.Dummy("far", positive=True)  # position along the set
 
 Substitution = Callable[[sp.Expr], sp.Expr]  # replaces the views of each mode by expressions in eps, near and far
 

@@ -27,7 +27,7 @@ from typing import Self
 
 import sympy as sp
 
-from derivations.errors import UnsupportedLossError
+from derivations.errors import UndecidedError, UnsupportedLossError
 from derivations.symbols import notation as n
 from derivations.symbols.modes import expanded, per_mode, total
 from derivations.theory.moments import VIEWS, joint_moment, moment
@@ -105,7 +105,8 @@ def _term(term: sp.Expr) -> Term:
             norms.append((norm, -2 * exponent))
         else:
             wrong = f"the gradient contains {factor}, but must be a polynomial divided by powers of norms"
-            raise UnsupportedLossError(wrong)
+            undecided = _random(base) and exponent.free_symbols  # the exponent contains a parameter
+            raise UndecidedError(wrong) if undecided else UnsupportedLossError(wrong)
     # Norms that contain view 1 come first, so that x is their integration variable.
     norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))

@@ -18,10 +18,11 @@ l', and E[g l^T] = E[g l'^T] K. Forces are then written in the matrices X K^T an
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 
-from derivations.errors import UnsupportedLossError
+from derivations.errors import UndecidedError, UnsupportedLossError
 from derivations.losses import gradients
 from derivations.symbols import notation as n
 from derivations.symbols.modes import per_mode
@@ -63,6 +64,7 @@ class MatrixMean:
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
+@lru_cache(maxsize=256)
 def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
     """Return the summands of E[force l^T] for the force on the representation of view 1 or 2.
 
@@ -197,7 +199,7 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
     for factor in sp.Mul.make_args(term):
         base, power = factor.as_base_exp()
         natural = power.is_Integer and power > 0
-        if factor.is_number:
+        if not factor.has(sp.Indexed):
             coefficient *= factor
         elif isinstance(base, sp.Sum) and natural:
             forms += [_form(per_mode(base))] * int(power)
@@ -208,9 +210,10 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power == 1:
             vectors.append(VECTORS[base.base])
         else:
-            raise UnsupportedLossError(
+            wrong = (
                 f"the force contains {factor}, which is neither a representation nor a positive integer power of W_P"
             )
+            raise UndecidedError(wrong) if power.free_symbols else UnsupportedLossError(wrong)
     if len(vectors) != 1:
         raise UnsupportedLossError(f"the force contains {term}, which is not a power of W_P times a single vector")
     norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
@@ -244,7 +247,8 @@ def _form(component: sp.Expr) -> Form:
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
             vectors += [VECTORS[base.base]] * int(power)
         else:
-            raise UnsupportedLossError(f"{component} summed over modes is not a bilinear form of the representations")
+            wrong = f"{component} summed over modes is not a bilinear form of the representations"
+            raise UndecidedError(wrong) if power.free_symbols else UnsupportedLossError(wrong)
     if len(vectors) != 2:
         raise UnsupportedLossError(f"{component} summed over modes is not a bilinear form of the representations")
     return vectors[0], exponent, vectors[1]

@@ -11,6 +11,7 @@ learned, with a_P times the learning rate of the encoder. Then its eigenvalues l
 dlambda_m/dt = a_P f_m - rho lambda_m with the force f_m = E[-dL/dlambda_m].
 """
 
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -55,6 +56,7 @@ def shared_weights(expression: sp.Expr) -> sp.Expr:
     return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
 
 
+@lru_cache(maxsize=256)
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
     """Return the rate r_m of mode m, as an expression or as integrals.
 
@@ -64,6 +66,7 @@ def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectati
     return _of_mode(CLOSURES[closure](drive(loss)))
 
 
+@lru_cache(maxsize=256)
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
     """Return the force f_m = E[-dL/dlambda_m] on the predictor eigenvalue lambda_m; L is the loss of one sample.
 

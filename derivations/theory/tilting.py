@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from derivations.errors import UnsupportedLossError
+from derivations.errors import UndecidedError, UnsupportedLossError
 from derivations.symbols import notation as n
 from derivations.symbols.modes import total
 from derivations.theory.moments import VIEWS, moment
@@ -89,11 +89,11 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
     if not square.is_homogeneous or square.total_degree() != 2:
         raise UnsupportedLossError(f"the square {norm.square} of a norm is not a quadratic form of the representations")
     form = sp.hessian(norm.square, pair)
-    positive = form[0, 0].is_nonnegative and form[1, 1].is_nonnegative and sp.expand(form.det()) == 0
-    if not (positive and norm.softening.is_nonnegative):
-        raise UnsupportedLossError(
-            f"the gradient is divided by a power of {norm.whole}, which is not the square of a norm"
-        )
+    determinant = sp.expand(form.det())
+    needed = [form[0, 0].is_nonnegative, form[1, 1].is_nonnegative, determinant.is_zero, norm.softening.is_nonnegative]
+    if not all(needed):
+        wrong = f"the gradient is divided by a power of {norm.whole}, which is not the square of a norm"
+        raise UnsupportedLossError(wrong) if False in needed else UndecidedError(wrong)
     return form
 
 

@@ -103,7 +103,20 @@ class Bifurcation(Result):
         stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
         verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
         modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
-        return f"{modes}, {self.parameter} {_span(branch.value)}: {verdict}"
+        return f"{modes}, {self.parameter} {_span(branch.value)}: {verdict}{self._exceptions(branch)}"
+
+    def _exceptions(self, branch: EquilibriumBranch) -> str:
+        """Return the ends of the range at which the stability is the opposite of that of all other equilibria, or "".
+
+        For example, a collapsed mode is stable at any weight decay, but unstable at a weight decay of zero.
+        """
+        inside = branch.stable[1:-1]
+        if self.parameter == "learning_rate" or not len(inside) or inside.any() != inside.all():
+            return ""
+        opposite = "unstable" if inside.all() else "stable"
+        ends = zip(branch.value[[0, -1]], self.between, (branch.equilibria[0], branch.equilibria[-1]), strict=True)
+        at = [value for value, limit, end in ends if value == limit and end.verdict == opposite]
+        return "".join(f", {opposite} at {value:.6g}" for value in at)
 
 
 def _span(values: Array) -> str:
@@ -134,8 +147,9 @@ def bifurcation(
     between : array_like
         Range of the parameter: (low, high), or three or more ascending values.
     s0 : array_like of shape (M,), optional
-        Initial eigenvalues. Losses that conserve a quantity (cosine losses) require s0, because the initial value of
-        this quantity selects the equilibria. For other losses, s0 must be left out.
+        Initial eigenvalues. Losses that conserve a quantity (cosine losses without weight decay) require s0, because
+        the initial value of this quantity selects the equilibria. For losses with independent modes, s0 must be left
+        out.
     learning_rate : float, optional
         Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
         other models, eta must be left out.
@@ -171,7 +185,8 @@ def bifurcation(
     allowed = [name for name in model.parameter_names if name != "init"]  # equilibria do not depend on initial values
     errors.choice("parameter", parameter, ["learning_rate", *allowed])
     values = _values(model, parameter, between, points)
-    start, eta = _check_start(model, s0), None
+    at_end = model if parameter == "learning_rate" else model.replace(**{parameter: values[-1]})
+    start, eta = _check_start(at_end, s0), None
     if parameter != "learning_rate":
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
@@ -179,7 +194,7 @@ def bifurcation(
         errors.reject("learning_rate", requirement, learning_rate)
     given = {name: value for name, value in (("s0", start), ("learning_rate", eta)) if value is not None}
     with within_range(model, start, between=values, **given):
-        branches, remark = _branches(model, parameter, values, start, eta)
+        branches, remark = _branches(model, parameter, values, start, eta, at_end)
     return Bifurcation(
         model,
         parameter,
@@ -190,25 +205,29 @@ def bifurcation(
     )
 
 
-def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
+def _branches(
+    model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None, at_end: Model
+) -> tuple[Branches, str]:
     """Return the branches of equilibria with their folds and bifurcation points, and a remark for the user.
 
-    If there are no branches, the remark states the reason.
+    If there are no branches, the remark states the reason. at_end: the model at the last value of the parameter.
     """
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
-    if s0 is None and model.structure.predictor == "normalized":
-        return [], fixed_points.NORMALIZED_HAS_NONE
-    if s0 is None:
+    if model.generated.independent_modes:
+        if model.structure.predictor == "normalized":
+            return [], fixed_points.NORMALIZED_HAS_NONE
         return IndependentModes(model, parameter, values[0], values[-1], eta).branches(values), ""
-    if remark := fixed_points.why_no_equal_modes(model.replace(**{parameter: values[-1]}), s0):
-        return [], remark
+    if s0 is None or (remark := fixed_points.why_no_equal_modes(at_end, s0)):
+        return [], fixed_points.DECAY_HAS_NONE if s0 is None else remark
     return branches_of_equal_modes(model, parameter, values, s0, eta), ""
 
 
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
     values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
     check_range_of_parameter(model, parameter, values[[0, -1]], "between")
+    for value in values[[0, -1]] if parameter in model.loss_parameters else ():
+        fixed_points.check_analysed(model.replace(**{parameter: value}))  # an exponent decides whether modes interact
     return values
 
 
@@ -222,6 +241,8 @@ def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
             )
         return None
     if s0 is None:
+        if model.weight_decay:  # there are no equilibria, whatever s0 is
+            return None
         errors.reject(
             "s0",
             "be given, because this loss conserves a quantity, and the initial value of this quantity selects the "

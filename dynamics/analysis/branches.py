@@ -171,8 +171,10 @@ class IndependentModes:
         value: value of the parameter. lam: predictor eigenvalue of the mode. Both may be complex; then the result is
         complex.
         """
-        p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
-        rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
+        # What is derived for a user-defined loss may hold for parameters of one sign only.
+        model = self.at(np.real(value)) if self.parameter in self.model.loss_parameters else self.model
+        p, one = model.with_parameter(self.parameter, np.array([value])), np.ones(1)
+        rate = fixed_points.single_mode_rate(model)(one, np.array([lam]), one, *p.of_expectations)
         return (rate - p.rho)[0]
 
     def floor(self, value: float) -> float:

@@ -156,10 +156,10 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.01 vanishes: starts below the boundary 0.0527864 of the basin
       0.5 converges to 0.947214: attracted from below
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if not _is_decided(model):
         requirement = (
-            "have fixed points that determine the limit of the flow (for other models use solve(..., until='steady'))"
+            "have fixed points that determine the limit of the flow (for other models use `solve` with until='steady')"
         )
         errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)

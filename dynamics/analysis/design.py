@@ -189,7 +189,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     low_lam, high_lam = (eigenvalues.predictor(s, alpha, 0.0) for s in (low, high))
     conditions = Conditions(alpha, _fixed_point(model), low_lam, high_lam, float(p.rho[0]))
     gain = target.gain_for(conditions)
-    designed = replace(model, gain=Gain.parse(gain.text, **_used_parameters(gain)))
+    designed = replace(model, stop_gradient=None, gain=Gain.parse(gain.text, **_used_parameters(gain)))
     return _with_cost(target, designed, conditions, (low, high), gain.remarks)
 
 
@@ -290,7 +290,7 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 
 
 def _check_model(model: Model, target: DesignTarget) -> None:
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     model.check_white_views()
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
         requirement = (
@@ -305,7 +305,7 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", requirement, model)
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because a gain is designed for a single model", model)
-    if model.isotropic or model.stop_gradient != "target":
+    if model.isotropic or model.stop_gradient not in (None, "target"):
         requirement = "have the stop-gradient on the target and not be isotropic, because a gain replaces these options"
         errors.reject("model", requirement, model)
     if model.weight_decay and not target.needs_weight_decay:

@@ -16,15 +16,17 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.starts import matrix_advice
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
+DECAY_HAS_NONE = "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
 NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not depend on the size of s"
 
 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     model.check_white_views()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
@@ -48,7 +50,8 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError if they are not valid."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory", s0)
+        requirement = "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory"
+        errors.reject("s0", requirement, s0, matrix_advice(s0))
     return s0
 
 
@@ -176,7 +179,7 @@ def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
     invariant selects one of them. s0: initial eigenvalues (M,).
     """
     if model.weight_decay:
-        return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
+        return DECAY_HAS_NONE
     if not s0.any():
         return "no equilibria: all modes are zero from the start, and stay zero"
     return "" if invariants(model) else "not determined: no invariant selects an equilibrium from a continuous family"

@@ -102,7 +102,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     >>> total(flow).round(6).ravel().tolist()
     [0.6, 0.6]
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if model.views is not None:
         model.check_white_views()
     return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)

@@ -170,7 +170,7 @@ def phase_diagram(
     [['isotropic' 'collapse']
      ['isotropic' 'collapse']]
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     model.check_white_views()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"
@@ -185,7 +185,7 @@ def phase_diagram(
         errors.reject("s0", "have at least one eigenvalue above zero, because a mode at zero stays at zero", start)
     check_progress(progress)
     steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
-    field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
+    field = vector_field_of(ensemble, choose_closure(ensemble, closure), CLOSURE_SHARE * rtol)
 
     state, parameters = as_rows(field.start(np.broadcast_to(start, (*shape, len(start)))), field.parameters)
     descent = EnsembleDescent(field, state, parameters, np.broadcast_to(eta, (*shape, 1)).reshape(-1, 1), start)
@@ -196,7 +196,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be a pair (name, range): the name of a parameter, and the range of its values", axis)
+        errors.reject(name, "be a pair (name, range), such as ('weight_decay', (0, 0.4))", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     errors.choice(name, parameter, ("learning_rate", *model.parameter_names))
@@ -218,5 +218,7 @@ def _ensemble(
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
         errors.reject("learning_rate", "be left out, because `x` or `y` already sets the learning rate", learning_rate)
+    if swept is None and learning_rate is None:
+        errors.reject("learning_rate", "be given, unless `x` or `y` has the name 'learning_rate'", None)
     eta = np.asarray(errors.positive_number("learning_rate", learning_rate)) if swept is None else swept
     return model.replace(**values), eta[..., None]

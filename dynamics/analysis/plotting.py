@@ -8,7 +8,8 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.presentation.plotting import BLUE, EIGENVALUES, RED, axes_of, ink, label_of, legend_above, set_title
+from dynamics.presentation.labels import label_of
+from dynamics.presentation.plotting import BLUE, RED, axes_of, ink, legend_above, set_title
 from dynamics.results.plotting import titled_axes
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     ax.axhline(0, color=ink(ax), linewidth=0.5)
     ax.axvspan(*design.between, color=ink(ax), alpha=0.06, linewidth=0, zorder=0)
     ax.set_xscale("log")
-    ax.set_xlabel(EIGENVALUES["s"])
+    ax.set_xlabel(label_of("s"))
     ax.set_ylabel(r"rate $r - \rho$")
-    ax.legend(frameon=False, fontsize="small")
+    legend_above(ax)
     return ax
 
 
@@ -86,7 +87,7 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(equilibria)), [f"{equilibrium.surviving} surviving" for equilibrium in equilibria])
     ax.set_ylim(len(equilibria) - 0.5, -0.7)
     ax.margins(x=0.08)
-    ax.set_xlabel("eigenvalue $s$ (with number of modes)")
+    ax.set_xlabel(f"{label_of('s')} (with number of modes)")
     return ax
 
 
@@ -125,7 +126,7 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
     ax.set_xticks(modes)
     ax.margins(x=0.1)
     ax.set_xlabel("mode")
-    ax.set_ylabel("eigenvalue $s$")
+    ax.set_ylabel(label_of("s"))
     return ax
 
 
@@ -151,12 +152,15 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     legend_above(ax, handles=handles)
     ax.margins(x=0.03)
     ax.set_xlabel(label_of(bifurcation.parameter))
-    ax.set_ylabel("eigenvalue $s$ of surviving modes")
+    ax.set_ylabel(f"{label_of('s')} of surviving modes")
     return ax
 
 
 def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
-    """Draw the plane of the two parameters of a phase diagram, coloured by outcome."""
+    """Draw the plane of the two parameters of a phase diagram, coloured by outcome.
+
+    The axes end at the first and last values, so that cells at the edges are drawn by half.
+    """
     ax = titled_axes(ax, diagram.model, 3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)
     (x, x_values), (y, y_values) = diagram.x, diagram.y
@@ -168,5 +172,5 @@ def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     for parameter, values, axis in ((x, x_values, "x"), (y, y_values, "y")):
         if (values > 0).all() and np.allclose(np.diff(np.log(values)), np.log(values[1] / values[0])):
             ax.set(**{f"{axis}scale": "log"})
-        ax.set(**{f"{axis}label": label_of(parameter)})
+        ax.set(**{f"{axis}label": label_of(parameter), f"{axis}lim": (values[0], values[-1])})
     return ax

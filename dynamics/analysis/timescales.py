@@ -179,7 +179,7 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
 
 
 def _has_eigenmodes(model: Model) -> None:
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     model.check_white_views()
 
 

@@ -52,7 +52,9 @@ def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> A
 @click.argument("along", metavar="PARAMETER")
 @click.option("--between", type=Numbers(), required=True, help=f"Range of PARAMETER: {RANGE}.")
 @click.option(
-    "--s0", type=Numbers(), help="Initial eigenvalues; required for losses that conserve a quantity, else refused."
+    "--s0",
+    type=Numbers(),
+    help="Initial eigenvalues; required for cosine losses without weight decay, refused for independent modes.",
 )
 @LEARNING_RATE
 @click.option(
@@ -72,7 +74,7 @@ def bifurcation(
     """
     import dynamics as dyn
 
-    return dyn.bifurcation(model_of(others), along, between, s0, learning_rate=learning_rate, points=points)
+    return dyn.bifurcation(model_of(others), _name(along), between, s0, learning_rate=learning_rate, points=points)
 
 
 @main.command(params=model_options())
@@ -106,7 +108,8 @@ def phase_diagram(s0: list[float], x: tuple[str, list[float]], y: tuple[str, lis
     import dynamics as dyn
 
     names = ("learning_rate", "points", "steps", "closure", "rtol", "progress")
-    return dyn.phase_diagram(model_of(others), s0, x, y, **{name: others[name] for name in names})
+    axes = [(_name(name), values) for name, values in (x, y)]
+    return dyn.phase_diagram(model_of(others), s0, *axes, **{name: others[name] for name in names})
 
 
 @main.command(params=model_options())
@@ -237,6 +240,11 @@ def design(target: str, between: list[float], **others: Any) -> Any:
         if default is MISSING and name not in given:
             raise click.UsageError(f"{target} requires {_flag(name)}.")
     return dyn.design(kind(**given), model_of(others), between=between)
+
+
+def _name(name: str) -> str:
+    """Return the name of a parameter in Python; "weight-decay" is accepted for "weight_decay", as in options."""
+    return name.replace("-", "_")
 
 
 def _flag(name: str) -> str:

@@ -50,7 +50,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
         refuse_given(f"--format {form}", "closure", "ema", "learned", "correlated")
         if form == "html":
             require_extra("report", "latex2mathml")
-        deliver(document(model.derivation, form), out)
+        deliver(document(model.derivation_of_rates, form), out)
     else:
         deliver(_equations(model, closure, form == "equations"), out)
 
@@ -60,11 +60,11 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     from derivations.report import summary
 
     if model.inputs is not None:
-        lines = summary.correlated(model.derivation)
+        lines = summary.correlated(model.derivation_of_rates)
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure
         learned = structure.predictor == "learned"
-        lines = summary.derivation(model.derivation, closure, structure.separate_target, learned)
+        lines = summary.derivation(model.derivation_of_rates, closure, structure.separate_target, learned)
     return summary.as_latex(lines) if latex else summary.as_text(lines)
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Any
@@ -54,18 +54,18 @@ class Failure(click.ClickException):
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def reported(wording: Callable[[str], str] = str) -> Iterator[None]:
     """Convert errors that are raised inside to an exit status and one line, which click prints.
 
-    The traceback of an error in this program is printed. If the output cannot be written, it is redirected to the null
-    device.
+    wording: function that rewrites messages on arguments of Python functions. The traceback of an error in this program
+    is printed. If the output cannot be written, it is redirected to the null device.
     """
     try:
         yield
     except (click.ClickException, click.exceptions.Exit, click.exceptions.Abort):
         raise
     except ArgumentError as error:
-        raise Failure(str(error), Exit.INVALID) from error
+        raise Failure(wording(str(error)), Exit.INVALID) from error
     except SweepError as error:
         output = isinstance(error.__cause__, OSError)
         raise Failure(str(error), Exit.INPUT_OUTPUT if output else Exit.INCOMPLETE) from error

@@ -7,6 +7,9 @@ import click
 
 from dynamics import __version__
 from dynamics.cli.exits import MEANINGS, reported
+from dynamics.cli.hints import option_hint, word_hint
+from dynamics.cli.wording import in_options
+from dynamics.numerics.progress import rewording
 
 SECTIONS = {  # titles of the groups of commands in the help, for each module that defines commands
     "runs": "Runs",
@@ -25,8 +28,28 @@ Eigenvalue dynamics of non-contrastive self-supervised learning. To try first:
 `ssl-dynamics --help` lists all commands and exit statuses, `ssl-dynamics COMMAND --help` all options."""
 
 
+class Command(click.Command):
+    """A command; messages for options that are missing, or written in another form, state the right ones."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options of the command; raises a usage error, with a hint."""
+        words = list(args)  # click removes words from its list
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if hint := option_hint(self, error.option_name):
+                raise click.UsageError(f"{error.message.rstrip('.')}. {hint}", ctx) from None
+            raise
+        except click.UsageError as error:
+            if hint := word_hint(self, words):
+                raise click.UsageError(f"{error.format_message().rstrip('.')}. {hint}", ctx) from None
+            raise
+
+
 class Commands(click.Group):
     """The group of subcommands; errors are printed as one line, and each kind has its own exit status."""
+
+    command_class = Command
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """Read the options that stand before the subcommand; click prints help and version here."""
@@ -34,9 +57,14 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand; warnings are printed as one line."""
-        with reported(), warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
+        """Run the subcommand; warnings are printed as one line, and messages name options of the command."""
+
+        def wording(message: str) -> str:
+            command = self.commands.get(ctx.invoked_subcommand or "")
+            return message if command is None else in_options(message, command)
+
+        with reported(wording), rewording(wording), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {wording(str(message))}", err=True)
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -61,7 +89,12 @@ def _module(command: click.Command) -> str:
     return str(command.callback.__module__).rpartition(".")[-1]
 
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+ALIASES = {"lr": "learning-rate", "wd": "weight-decay"}  # other names of options; help leaves them out
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 110,
+    "token_normalize_func": lambda name: ALIASES.get(name, name.replace("_", "-")),
+}
 
 
 @click.group(cls=Commands, context_settings=SETTINGS, invoke_without_command=True, no_args_is_help=False)

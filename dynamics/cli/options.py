@@ -86,7 +86,7 @@ def _model_options(symbolic: bool) -> tuple[click.Option, ...]:
 
 def _of_model(description: Option, default: Any) -> click.Option:
     default = description.example if description.example is not None else default
-    return _option(description, default=default, show_default=default is not None)
+    return _option(description, default=default, show_default=description.implied or default is not None)
 
 
 def _of_component(kind: Any, symbolic: bool) -> list[click.Option]:

@@ -62,7 +62,7 @@ class Destination:
         """Return the destination that options describe; raises a usage error if they are not valid."""
         if out is None:
             if form is not None:
-                raise click.UsageError("--format can only be used with --out.")
+                raise click.UsageError("--format can only be used with --out, such as --out - for standard output.")
             return cls(None, None, as_json)
         if out == STDOUT and as_json:
             raise click.UsageError("--json cannot be used with --out -, because both write to the standard output.")

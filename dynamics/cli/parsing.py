@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 from dynamics.cli.options import RANDOM
+from dynamics.cli.wording import in_options
+from dynamics.errors import ArgumentError
 from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
@@ -45,7 +47,8 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
         flags = [kind.flag, *(part.flag for part in options(kind).values())]
         for flag in flags if kind is not chosen else ():
             if _value(values, flag) is not None:
-                raise click.UsageError(f"{flag} cannot be used with {chosen.flag or chosen.title}.")
+                requires = f"; it requires {kind.flag}" if kind.flag and flag != kind.flag else ""
+                raise click.UsageError(f"{flag} cannot be used with {chosen.flag or chosen.title}{requires}.")
     arguments = {name: _value(values, part.flag) for name, part in options(chosen).items()}
     if chosen.flag_sets is not None:
         value = _value(values, chosen.flag)
@@ -65,7 +68,7 @@ def _expressions(values: Values) -> dict[str, Any]:
     for name, description in options(Model).items():
         if not isinstance(description, ExpressionOption) or (text := _value(values, description.flag)) is None:
             continue
-        if not (description.choices and text.isidentifier()):
+        if not description.is_name(text):
             expressions[name] = description.kind(text, {} if expressions else parameters)
     if parameters and not expressions:
         raise click.UsageError("--parameter can only be used with a user-defined loss or with --gain.")
@@ -99,7 +102,11 @@ def weights_of(model: Model, values: Values) -> Any:
     if model.inputs is not None:
         refuse_given("--input-variances", RANDOM["inputs"])
         arguments["inputs"] = len(model.inputs)
-    return random_weights(**arguments)
+    try:
+        return random_weights(**arguments)
+    except ArgumentError as error:
+        flags = {argument: f"--{option.replace('_', '-')}" for argument, option in RANDOM.items()}
+        raise click.UsageError(in_options(str(error), click.get_current_context().command, flags)) from None
 
 
 def refuse_given(flag: str, *names: str) -> None:

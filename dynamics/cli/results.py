@@ -16,9 +16,20 @@ QUANTITY = click.option(
     show_default=True,
     help="s, target or predictor (eigenvalues), or the name of another recorded quantity.",
 )
+
+
+class Members(click.IntRange):
+    """Type of a command-line option whose value is a number of members of an ensemble, or all."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a number of members, or the text "all"; raise a usage error for any other value."""
+        return value if value == "all" else super().convert(value, param, ctx)
+
+
 LINES = click.option(
     "--lines",
-    type=int,
+    type=Members(0),
+    metavar="NUMBER|all",
     help="Number of members of an ensemble that are drawn as thin lines in addition to median and quantiles.",
 )
 
@@ -63,7 +74,7 @@ def compare(theory: str, network: str) -> Any:
 @QUANTITY
 @LINES
 @prints(*PICTURES, *ANIMATIONS, required=True)
-def plot(files: tuple[str, ...], quantity: str, lines: int | None) -> Any:
+def plot(files: tuple[str, ...], quantity: str, lines: int | str | None) -> Any:
     """Draw saved trajectories (.npz or .nc files), all of them in one picture or animation.
 
     \b
@@ -93,7 +104,7 @@ def plot(files: tuple[str, ...], quantity: str, lines: int | None) -> Any:
 @QUANTITY
 @LINES
 @prints(*PICTURES, required=True)
-def plot_sweep(store: str, x: str | None, y: str | None, quantity: str, lines: int | None) -> Any:
+def plot_sweep(store: str, x: str | None, y: str | None, quantity: str, lines: int | str | None) -> Any:
     """Draw the results of a sweep in STORE as panels, one for each value along one or two axes of its grid.
 
     For example: ssl-dynamics plot-sweep sweep.zarr --x weight_decay --y sigma2 --out sweep.png

@@ -45,6 +45,8 @@ def solve(s0: list[float] | None, end_time: float, points: int, **others: Any) -
     import dynamics as dyn
     from dynamics.numerics.ranges import evenly_spaced
 
+    if end_time < 0:
+        raise click.UsageError(f"--end-time must be at least 0, but is {end_time:g}.")
     model, times = model_of(others), evenly_spaced(0.0, end_time, points) if points > 1 else [end_time]
     settings = {name: others[name] for name in ("closure", "learning_rate", "until", "method", "rtol", "atol")}
     return dyn.solve(model, start_of(s0, model, others), times, **settings, progress=others["progress"])

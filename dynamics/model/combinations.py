@@ -72,7 +72,16 @@ def _without_predictor(model: Model) -> bool:
 
 
 def _stops_elsewhere(model: Model) -> bool:
-    return model.stop_gradient != "target"
+    return model.stop_gradient not in (None, "target")
+
+
+def _lacks(model: Model, *names: str) -> bool:
+    """Return True if the loss is an expression that contains none of the names."""
+    if not _custom(model):
+        return False
+    from derivations.losses import grammar
+
+    return not set(names) & set(grammar.names(model.loss.text))
 
 
 def _has_noise(model: Model) -> bool:
@@ -115,7 +124,7 @@ def _is_not_in_the_catalogue(model: Model) -> bool:
 
 # --- rules ----------------------------------------------------------------------------------------------------------
 
-STATED = "be left out with a user-defined loss, because the expression of the loss contains its stop-gradients"
+STATED = "be left out with a user-defined loss, because stop-gradients are written into the expression as sg(...)"
 STATED_BY_VIEWS = "be left out with `views`, because the second moments of the views contain it"
 IMPLIED = "be left out with a gain, because the gain determines the stop-gradients of the loss"
 
@@ -123,9 +132,9 @@ RULES = (
     CombinationRule("noise", STATED_BY_VIEWS, lambda model: model.views is not None and _has_noise(model)),
     CombinationRule("inputs", STATED_BY_VIEWS, lambda model: model.views is not None and model.inputs is not None),
     CombinationRule("isotropic", STATED, lambda model: _custom(model) and model.isotropic),
-    CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and _stops_elsewhere(model)),
+    CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and model.stop_gradient is not None),
     CombinationRule("isotropic", IMPLIED, lambda model: _gained(model) and model.isotropic),
-    CombinationRule("stop_gradient", IMPLIED, lambda model: _gained(model) and _stops_elsewhere(model)),
+    CombinationRule("stop_gradient", IMPLIED, lambda model: _gained(model) and model.stop_gradient is not None),
     CombinationRule("loss", "be defined at W_P = 1 if the predictor is NoPredictor()", _meaningless_at_one),
     CombinationRule("loss", "have a nonzero gradient at W_P = 1 if the predictor is NoPredictor()", _constant_at_one),
     CombinationRule(
@@ -143,6 +152,16 @@ RULES = (
         "be ClosedForm(...) or NoPredictor(), because the gradient of this loss does not reach W_P, or because the "
         "loss contains a function of W_P that is not a positive integer power",
         lambda model: _custom(model) and _learned(model) and not model.derivation.trains_predictor,
+    ),
+    CombinationRule(
+        "predictor",
+        "be left out, or be NoPredictor(), for a loss without p and W_P, because nothing depends on the predictor",
+        lambda model: _lacks(model, "p", "W_P") and model.predictor not in (ClosedForm(), NoPredictor()),
+    ),
+    CombinationRule(
+        "target",
+        "be Shared() for a loss without z2, because nothing depends on the target branch",
+        lambda model: _lacks(model, "z2") and _averaged(model),
     ),
     CombinationRule(
         "target",

@@ -1,11 +1,11 @@
 """Define the components of a model: predictors and target branches."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from dynamics import errors
 from dynamics.model import checks
-from dynamics.model.options import check_options, option
+from dynamics.model.options import check_names, check_options, option
 from dynamics.numerics.values import Value
 
 
@@ -22,6 +22,11 @@ class Component(Value):
     flag: ClassVar[str | None] = None
     flag_sets: ClassVar[str | None] = None
     help: ClassVar[str] = ""
+
+    def __new__(cls, *values: Any, **named: Any) -> Self:
+        """Create a component; a keyword that is no option is refused with advice."""
+        check_names(cls, named)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         check_options(self)

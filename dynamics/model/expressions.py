@@ -67,13 +67,24 @@ class Expression(Value):
             self._check(argument)
             unused = [name for name in values if name not in names(self.text)]
         except ExpressionError as error:
-            raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {_completed(error)}") from None
+            raise errors.ArgumentError(
+                f"Argument `{argument}` must {requirement}, but {self._completed(error)}"
+            ) from None
         if unused:
             errors.reject(
                 argument,
                 f"contain the parameter {unused[0]} in its expression, because a value of {unused[0]} is given",
                 self,
             )
+
+    def _completed(self, error: Any) -> str:
+        """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
+        message = str(error)
+        if error.unknown:
+            values = "".join(f", {name}={errors.excerpt(value)}" for name, value in self.parameters.items())
+            call = f"{type(self).__name__}.parse({errors.excerpt(self.text)}{values}, {error.unknown}=0.1)"
+            message += f". If `{error.unknown}` is a parameter, give its value: {call}"
+        return message if message.endswith("?") else f"{message}."
 
     def _check(self, argument: str) -> None:
         """Raise ExpressionError or ArgumentError unless the text is a valid expression for a loss or a gain.
@@ -139,14 +150,6 @@ class Expression(Value):
         return super().__new__(cls)
 
 
-def _completed(error: Any) -> str:
-    """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
-    message = str(error)
-    if error.unknown:
-        message += f". If `{error.unknown}` is a parameter, give its value, such as {error.unknown}=0.1"
-    return message if message.endswith("?") else f"{message}."
-
-
 def _advice(name: str) -> str:
     """Return advice on another name for a parameter, if the name is reserved."""
     if name not in TAKEN:
@@ -205,6 +208,16 @@ class Loss(Expression):
         from derivations.losses.user_defined import UserDefinedLoss
 
         return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
+
+    def known_parameters(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the signs of all parameters that have one sign, and the values of all that have one value, as text.
+
+        A parameter that is an array has a sign if all its entries have this sign.
+        """
+        arrays = {name: np.asarray(value) for name, value in self.parameters.items()}
+        signs = {name: "positive" for name, value in arrays.items() if (value > 0).all()}
+        signs |= {name: "negative" for name, value in arrays.items() if (value < 0).all()}
+        return signs, {name: repr(float(value.flat[0])) for name, value in arrays.items() if np.ptp(value) == 0}
 
 
 class Gain(Expression):

@@ -20,6 +20,7 @@ from dynamics.model.options import (
     ExpressionOption,
     check_names,
     check_options,
+    defaults,
     from_plain,
     option,
     options,
@@ -54,12 +55,14 @@ class Model(Value):
     Parameters
     ----------
     loss : str or Loss
-        "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a user-defined ``Loss``.
+        "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a
+        user-defined loss: an expression as text, or a ``Loss``, which may have parameters.
     isotropic : bool, default False
         Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate. The definition of
         this version contains its stop-gradients.
-    stop_gradient : {"target", "none", "online"}, default "target"
-        Branch through which no gradient flows.
+    stop_gradient : {"target", "none", "online"}, optional
+        Branch through which no gradient flows; by default the target. To be left out with a user-defined loss, whose
+        expression contains ``sg(...)``, and with a gain.
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
@@ -121,8 +124,9 @@ class Model(Value):
         flag="--isotropic",
         help="Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate.",
     )
-    stop_gradient: str = option(
-        "target",
+    stop_gradient: str | None = option(
+        None,
+        implied="target",
         choices=STOP_GRADIENTS,
         value_type=str,
         flag="--stop-gradient",
@@ -180,6 +184,8 @@ class Model(Value):
             white = {"noise": (self.views.sigma1, self.views.sigma2), "views": None}
             for name, value in white.items():
                 object.__setattr__(self, name, options(self)[name].checked(name, value))
+        if self.stop_gradient is None and isinstance(self.loss, str) and self.gain is None:
+            object.__setattr__(self, "stop_gradient", options(self)["stop_gradient"].implied)
 
     # --- as plain data and text -------------------------------------------------------------------------------------
 
@@ -209,7 +215,7 @@ class Model(Value):
         >>> dyn.Model.from_dict({"loss": "cosine", "predictor": {"kind": "ClosedForm", "alpha": 0.5}})
         Model(loss='cosine', predictor=ClosedForm(alpha=0.5))
         """
-        return from_plain(cls, description, "the model")
+        return from_plain(cls, _without_implied(description), "the model")
 
     def __repr__(self) -> str:
         return shown(self)
@@ -273,11 +279,11 @@ class Model(Value):
         the loss is isotropic, if the model has a predictor, and if the loss is symmetrised.
         """
         has_predictor = not isinstance(self.predictor, NoPredictor)
-        return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
+        return (self.loss, self.stop_gradient or "target", self.isotropic, has_predictor, self.symmetrised)
 
     @property
     def derivation(self) -> "Setting | UserDefinedLoss":
-        """Symbolic form of the loss, from which ``derivations`` derives gradients and rates."""
+        """Symbolic form of the loss, in which parameters may have any values."""
         from derivations.losses.catalogue import Setting
 
         if isinstance(self.loss, Loss):
@@ -286,13 +292,32 @@ class Model(Value):
         return Setting(*self.catalogue_key, *gain)
 
     @cached_property
+    def derivation_of_rates(self) -> "Setting | UserDefinedLoss":
+        """Symbolic form of the loss, from which ``derivations`` derives gradients and rates.
+
+        It states what is assumed of the parameters of a user-defined loss: their signs and, if exact rates exist only
+        for some values, their values.
+        """
+        from derivations.losses.user_defined import UserDefinedLoss
+        from derivations.theory.closure import with_known_parameters
+
+        if not (isinstance(self.loss, Loss) and isinstance(self.derivation, UserDefinedLoss)):
+            return self.derivation
+        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.inputs is not None)
+
+    @cached_property
     def generated(self) -> DerivedLoss:
         """The array functions that are derived from the loss of this model, such as rates and gradients."""
         if isinstance(self.loss, Loss) or self.gain is not None:
             from dynamics.model.runtime_codegen import derived_loss
 
-            return derived_loss(self.derivation)
+            return derived_loss(self.derivation_of_rates)
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self.catalogue_key]}").DERIVED
+
+    @property
+    def loss_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of a user-defined loss; () for a named loss."""
+        return tuple(self.loss.parameters) if isinstance(self.loss, Loss) else ()
 
     @property
     def loss_name(self) -> str:
@@ -344,6 +369,10 @@ class Model(Value):
         """
         model = self
         for name, value in parameters.items():
+            if name in options(self) and name not in self.parameter_names:
+                numbers = errors.nearest(name, self.parameter_names)
+                advice = f"Did you mean '{numbers}'?" if numbers else f"Create another model with `{name}`."
+                errors.reject("parameter", f"be one of {', '.join(map(repr, self.parameter_names))}", name, advice)
             errors.choice("parameter", name, self.parameter_names)
             model = with_parameter(model, name, value)
         return model
@@ -444,3 +473,16 @@ def _read_only(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def _without_implied(description: Any) -> Any:
+    """Return the description of a model without a stop-gradient that has no effect.
+
+    Version 0.2 and before wrote the stop-gradient "target" also for user-defined losses and gains. Such a description
+    contains all options; in one that is written by hand, the stop-gradient is refused instead.
+    """
+    written = {name for name, default in defaults(Model).items() if default is not None}
+    if not isinstance(description, dict) or not written <= description.keys():
+        return description
+    stated = isinstance(description["loss"], dict) or description.get("gain") is not None
+    return {name: value for name, value in description.items() if not (stated and name == "stop_gradient")}

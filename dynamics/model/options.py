@@ -30,6 +30,7 @@ class Option:
         is a pair of numbers.
     convert: function that computes the value of the option from the value on the command line.
     example: a valid value, used where a value is needed and the option has none.
+    implied: value that None stands for, in models in which the option has an effect; None if None is not allowed.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -41,12 +42,15 @@ class Option:
     value_type: type = float
     convert: Callable[[Any], Any] | None = None
     example: Any = None
+    implied: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
         """Return the value of the option in the form in which it is stored.
 
         name: name of the option in messages. Raises ArgumentError if the value is not valid.
         """
+        if value is None and self.implied is not None:
+            return None
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
@@ -98,7 +102,8 @@ class ComponentOption(Option):
         """Return the component if its class is allowed; otherwise raise ArgumentError."""
         *most, last = map(signature, self.classes)
         if not isinstance(value, self.classes):
-            errors.reject(name, f"be {', '.join(most)} or {last}", value)
+            advice = f"Write {signature(value)}." if isinstance(value, type) and value in self.classes else ""
+            errors.reject(name, f"be {', '.join(most)} or {last}", value, advice)
         return value
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
@@ -139,17 +144,21 @@ class ExpressionOption(Option):
     def checked(self, name: str, value: Any) -> Any:
         """Return the loss or gain in the form in which the model stores it; raise ArgumentError if it is not valid.
 
-        A loss is an expression of class ``Loss``, or a name in ``choices``. For a gain, ``choices`` is empty; it is an
-        expression of class ``Gain``, a text that is converted to such an expression, or None.
+        The value is an expression of class ``kind``, a text that is converted to such an expression, or a name in
+        ``choices``. A gain may also be None; ``choices`` is empty for gains.
         """
+        if isinstance(value, self.kind) or (value is None and not self.choices):
+            return value
+        if isinstance(value, str) and not self.is_name(value):
+            return self.kind(value)
+        example = self.kind.example
         if self.choices:
-            otherwise = f"a user-defined one, such as {self.kind.__name__}.parse({self.kind.example!r})"
-            return value if isinstance(value, self.kind) else errors.choice(name, value, self.choices, otherwise)
-        expression = self.kind(value) if isinstance(value, str) else value
-        if expression is not None:
-            requirement = f"be text or a {self.kind.__name__}, such as {self.kind.example!r}"
-            errors.instance(name, expression, self.kind, requirement)
-        return expression
+            return errors.choice(name, value, self.choices, f"an expression, such as {example!r}")
+        errors.reject(name, f"be text or a {self.kind.__name__}, such as {example!r}", value)
+
+    def is_name(self, text: str) -> bool:
+        """Return True if a text is meant as a name in ``choices``: a word, or words joined by blanks or dashes."""
+        return bool(self.choices) and "".join(text.replace("-", " ").split()).isidentifier()
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
         """Return a dictionary from the names of the parameters of the expression to their values."""
@@ -169,12 +178,12 @@ class ExpressionOption(Option):
     def from_plain(self, name: str, plain: Any) -> Any:
         """Return the loss or gain that plain data describe; the inverse of ``to_plain``.
 
-        A dictionary gives an expression with parameters. Text is returned unchanged: it is the name of a loss, or the
-        expression of a gain. name: name of the option in messages. Raises ArgumentError if the data are not valid.
+        A dictionary gives an expression with parameters. Text is returned unchanged: it is the name of a loss, or an
+        expression. name: name of the option in messages. Raises ArgumentError if the data are not valid.
         """
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
-            if self.choices:
+            if self.choices and not (isinstance(plain, str) and not self.is_name(plain)):
                 return errors.choice(name, plain, self.choices, otherwise=table)
             errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
             return plain
@@ -243,7 +252,9 @@ def check_names(kind: type, names: Iterable[str]) -> None:
         pairs = [f"{option}=({', '.join(_pair(d))})" for option, d in known.items() if name in _pair(d)]
         near = errors.nearest(name, known)
         advice = f"Use {' or '.join(places + pairs)}." if places + pairs else f"Did you mean `{near}`?" if near else ""
-        message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known)}."
+        if not advice and any(isinstance(description, ExpressionOption) for description in known.values()):
+            advice = f"A parameter of a loss is given with its expression: Loss.parse('...', {name}=...)."
+        message = f"{kind.__name__} has no option `{name}`; its options are {', '.join(known) or 'none'}."
         raise errors.ArgumentError(f"{message} {advice}".rstrip())
 
 
@@ -362,9 +373,18 @@ def shown(value: Any) -> str:
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
         return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
-    changed = [name for name, default in defaults(type(value)).items() if not _same(getattr(value, name), default)]
-    changed = changed or list(options(value))[:1]
-    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in changed)})"
+    names = changed(value) or list(options(value))[:1]
+    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in names)})"
+
+
+def changed(part: Any) -> list[str]:
+    """Return the names of the options of a model or component whose value is not the default, nor implied by it."""
+    described = options(part)
+    return [
+        name
+        for name, default in defaults(type(part)).items()
+        if not any(_same(getattr(part, name), left_out) for left_out in (default, described[name].implied))
+    ]
 
 
 def _same(a: Any, b: Any) -> bool:

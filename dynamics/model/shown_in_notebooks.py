@@ -55,7 +55,7 @@ def equations_of(model: "Model") -> str | None:
         separate_target=structure.separate_target,
         correlated=model.inputs is not None,
     )
-    return equations(model.derivation, dynamics)
+    return equations(model.derivation_of_rates, dynamics)
 
 
 def displayed(formula: str | None) -> str | None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from dynamics.model.model import Model
 from dynamics.networks.run import TrainingRun
-from dynamics.numerics.progress import progress_bar
+from dynamics.numerics.progress import hinting, progress_bar
 from dynamics.results.trajectory import Trajectory
 
 Variables = Any  # the state of training: a pytree of arrays (S, ...) on the device
@@ -134,7 +134,7 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
     keys, status = run.keys(), "complete"
     state, records = _start(network, keys, checkpoint)
     done = int(run.recorded[sum(map(_length, records)) - 1])
-    with progress_bar(run.steps, "train", run.progress, done=done) as bar:
+    with hinting(lambda: run.faster), progress_bar(run.steps, "train", run.progress, done=done) as bar:
         try:
             for stops in device_calls(run.recorded, done, network.stride, network.stops_per_call):
                 if network.has_ended(state, records):

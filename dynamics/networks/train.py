@@ -116,9 +116,10 @@ def train(
     >>> network.s.shape, network.status
     ((2, 6, 2), 'complete')
     """
+    from dynamics.networks.deep.images import Images
     from dynamics.networks.deep.network import Network
 
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:
@@ -128,6 +129,8 @@ def train(
         options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
         _refuse("a deep network, because only linear networks have this option", **options)
         return _train_deep(model, W0, run, checkpoint)
+    if isinstance(W0, Images):
+        errors.reject("W0", "be weights (M, N), or a Network", W0, "Write Network(images).")
     _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
     return _train_linear(model, W0, run, units, W_P0, probes)
 

@@ -23,6 +23,7 @@ FARTHEST = 300.0  # largest end of a tau axis, where sinh(tau)^2 is 1e260
 NEWTON_STEPS = 8  # steps of Newton's method from FARTHEST to the end of the axis
 NEAR = 1e-16  # relative deviation of f dx from a geometric series at the first node of an exp(tau) axis
 FASTEST_RISE = 2.5  # bound on ``rise`` in ``extent``: a single mode reduces the weight of a node only as exp(-3 tau)
+ROUNDED = 1e-32  # share of a mode in a mean square that stands for 0, the square of a difference smaller than rounding
 NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode lengthens the axes less (``mode_weights``)
 
 
@@ -54,7 +55,7 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
     two factors.)
     """
     share = d / np.sum(d, axis=-1, keepdims=True)
-    slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
+    slowest = np.min(np.where(share > 0, share, ROUNDED) ** mode_weight, axis=-1, keepdims=True)
     tau, rise = FARTHEST + 0 * slowest, min(1 + (power % 2 or 2), FASTEST_RISE)
     for _ in range(NEWTON_STEPS):
         square, double = np.sinh(tau) ** 2, np.sinh(2 * tau)

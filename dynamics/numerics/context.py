@@ -8,9 +8,12 @@ state.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from dynamics import errors
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -31,9 +34,20 @@ def isolated(function: Function) -> Function:
     """Return a function that calls ``function`` with NumPy set to ignore floating-point errors.
 
     Serves as a decorator of public functions, and of functions that run in other threads, because NumPy's setting holds
-    for each thread separately.
+    for each thread separately. The TypeError for a call with wrong arguments states which arguments there are.
     """
-    return np.errstate(all="ignore")(function)
+    computes = np.errstate(all="ignore")(function)
+
+    @wraps(function)
+    def called(*arguments: Any, **named: Any) -> Any:
+        try:
+            return computes(*arguments, **named)
+        except TypeError as error:
+            if (advice := errors.call_advice(function, arguments, named)) is None:
+                raise
+            raise TypeError(f"{error}. {advice}") from None
+
+    return cast(Function, called)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-from dynamics.errors import ArgumentError, count
+import numpy as np
+
+from dynamics.errors import ArgumentError, count, reject
 
 MOST_STEPS = 10**9  # upper limit of the steps of a run; so many steps take hours even for a single mode
 CONTROL_GROUP_FOLDER = Path("/sys/fs/cgroup")
@@ -47,6 +49,9 @@ def check_steps(steps: int, least: int = 0) -> int:
 
     A valid number is whole, at least ``least`` and below MOST_STEPS.
     """
+    if isinstance(steps, (list, tuple, range)) or (isinstance(steps, np.ndarray) and steps.ndim):
+        advice = "Give their number; the argument `record` selects steps, and `solve` takes times."
+        reject("steps", f"be a whole number >= {least}", steps, advice)
     checked = count("steps", steps, least)
     if checked >= MOST_STEPS:
         message = f"Argument `steps` must be a whole number below {MOST_STEPS:,}, but is {checked:,}."

@@ -16,6 +16,7 @@ from dynamics import errors
 HINT_AFTER = 10.0  # seconds after which a bar says what would be faster
 
 _hint: ContextVar[Callable[[], str]] = ContextVar("hint", default=str)
+_wording: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
 
 
 @contextmanager
@@ -29,6 +30,16 @@ def hinting(hint: Callable[[], str]) -> Iterator[None]:
         yield
     finally:
         _hint.reset(token)
+
+
+@contextmanager
+def rewording(wording: Callable[[str], str]) -> Iterator[None]:
+    """Let bars that are created in this context show hints as the function ``wording`` returns them."""
+    token = _wording.set(wording)
+    try:
+        yield
+    finally:
+        _wording.reset(token)
 
 
 def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0) -> tqdm:
@@ -67,7 +78,7 @@ class HintingBar(tqdm):
     """A progress bar that ends in the hint of ``hinting`` when the work takes long."""
 
     def __init__(self, **options: Any) -> None:
-        self._find_hint, self._hint = _hint.get(), ""
+        self._find_hint, self._reworded, self._hint = _hint.get(), _wording.get(), ""
         super().__init__(**options)
 
     @property
@@ -75,7 +86,7 @@ class HintingBar(tqdm):
         """The values from which the text of the bar is composed."""
         state = super().format_dict
         if not self._hint and state["elapsed"] > HINT_AFTER:
-            text = self._find_hint()
+            text = self._reworded(self._find_hint())
             self._hint = f" ({text})" if text else " "
         return state | {"hint": self._hint}
 

@@ -6,11 +6,11 @@ import. The style is set for the axes that are drawn, and never in the user's ``
 """
 
 import io
-import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import matplotlib
@@ -19,12 +19,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
+from matplotlib.textpath import text_to_path
 
 from dynamics import errors
 
@@ -54,32 +57,28 @@ NETWORK: dict[str, Any] = {  # points below the lines of theory, and lighter
     "zorder": 1.9,
 }
 
-TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
+LINE_STYLES = "-", "--", ":", "-."  # of theories in the same axes
+MARKERS = "o", "s", "^", "D"  # of networks in the same axes
+
 POINTS = 30  # largest number of points of a mode of a network that are drawn
 NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
 WIDTH = 4.0  # of new figures, in inches
 PIXELS_PER_INCH = 96  # of a page
 SCALE = 2  # pixels of the file of a small picture per pixel of the page, for screens with a high resolution
-TITLE_CHARACTERS, TITLE_LINES = 64, 3  # largest number of characters of a line in a title, and of lines
+TITLE_LINES = 3  # largest number of lines of a title
+TITLE_WIDTH = 0.9  # largest width of a title, as a share of the width of the axes before the layout
+HANDLE = 4.5  # width of the handle of a legend and of the spaces beside it, in units of the size of the font
 SWATCHES = 10  # largest number of colours in the key of the modes
 
-EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic axis
-    "s": "eigenvalue $s_m$",
-    "target": "eigenvalue of the target",
-    "tracked": "tracked eigenvalue",
-    "modes": "variance along an initial eigenvector",
-}
-PARAMETERS = {  # axis label of each parameter
-    "weight_decay": r"weight decay $\rho$",
-    "learning_rate": r"learning rate $\eta$",
-    "sigma1": r"noise $\sigma_1$ of the online view",
-    "sigma2": r"noise $\sigma_2$ of the target view",
-    "alpha": r"exponent $\alpha$ of the predictor",
-    "epsilon": r"offset $\epsilon$ of the predictor",
-    "decay": r"decay $\tau$ of the target",
-}
 
-_mode_counts: WeakKeyDictionary[Axes, set[int]] = WeakKeyDictionary()  # of each axes with a key of modes
+class _Shown(NamedTuple):
+    """The model that the title of axes states, and the numbers of modes of the trajectories in these axes."""
+
+    model: str
+    counts: set[int]
+
+
+_shown: WeakKeyDictionary[Axes, _Shown] = WeakKeyDictionary()  # of each axes with a key of modes
 
 
 # --- axes -----------------------------------------------------------------------------------------------------------
@@ -155,11 +154,6 @@ def set_logarithmic(ax: Axes) -> None:
         ax.autoscale_view(scalex=False)
 
 
-def label_of(parameter: str) -> str:
-    """Return the axis label of a parameter."""
-    return PARAMETERS.get(parameter, parameter.replace("_", " "))
-
-
 # --- colours and lines ----------------------------------------------------------------------------------------------
 
 
@@ -182,42 +176,100 @@ def outline(ax: Axes, width: float) -> list[AbstractPathEffect]:
     return [Stroke(linewidth=width + 0.8, foreground=ax.get_facecolor()), Normal()]
 
 
+def unused(styles: Sequence[str], used: Iterable[Any]) -> str:
+    """Return the first of some line styles or markers that is not used yet; the first, if all are."""
+    taken = list(used)
+    return next((style for style in styles if style not in taken), styles[0])
+
+
 # --- titles and legends ---------------------------------------------------------------------------------------------
 
 
-def wrapped(title: str, characters: int = TITLE_CHARACTERS) -> str:
-    """Return a title in up to three lines; a longer title is shortened."""
-    return "\n".join(textwrap.wrap(title, characters, max_lines=TITLE_LINES, placeholder=" ..."))
+def fitted(texts: Sequence[str], width: float, size: float = STYLE["axes.titlesize"]) -> str:
+    """Return the first of some texts that fits into three lines of a given width, with line breaks.
+
+    If none fits, the last text is shortened. width: in inches. size: of the font, in points.
+    """
+    for text in texts:
+        lines = _lines(text, 72 * width, size)
+        if len(lines) <= TITLE_LINES and all(_width(line, size) <= 72 * width for line in lines):
+            return "\n".join(lines)
+    *above, last = _lines(texts[-1], 72 * width, size)[:TITLE_LINES]
+    while last and _width(f"{last} ...", size) > 72 * width:
+        last = last[:-1]
+    return "\n".join([*above, f"{last} ..."])
 
 
-def set_title(ax: Axes, text: str) -> None:
-    """Write a title above the axes, in up to three lines, without interpreting the text as mathematics."""
-    ax.set_title(wrapped(text), parse_math=False, fontsize=STYLE["axes.titlesize"])
+def _lines(text: str, width: float, size: float) -> list[str]:
+    """Break a text at its spaces into lines of a width in points; a longer word is a line of its own."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        extended = f"{lines[-1]} {word}" if lines else word
+        if lines and _width(extended, size) <= width:
+            lines[-1] = extended
+        else:
+            lines.append(word)
+    return lines
+
+
+def _width(text: str, size: float) -> float:
+    """Return the width of a line of text, in the unit of the size of its font."""
+    return size * sum(map(_advance, text))
+
+
+@cache
+def _advance(character: str) -> float:
+    """Return the width of a character and of the space beside it, in units of the size of the font."""
+    font = FontProperties(family=STYLE["font.family"], size=1)
+    with_it, without = (
+        text_to_path.get_text_width_height_descent(f"|{10 * text}|", font, ismath=False)[0] for text in (character, "")
+    )
+    return float(with_it - without) / 10
+
+
+def set_title(ax: Axes, *texts: str) -> None:
+    """Write the first of some texts that fits above the axes, without interpreting it as mathematics."""
+    width = TITLE_WIDTH * ax.bbox.width / ax.figure.dpi
+    ax.set_title(fitted(texts, width), parse_math=False, fontsize=STYLE["axes.titlesize"])
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
     """Draw a legend above the axes, below the title if there is one."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
+    place |= {"columnspacing": 1.2, "borderaxespad": 0.2}
     with styled():
         legend = ax.legend(**(place | options))
     if ax.get_title():
-        rows = -(-len(legend.texts) // columns)
-        size = max(float(text.get_fontsize()) for text in legend.texts)
+        height = legend.get_window_extent().height * 72 / ax.figure.dpi
         look: dict[str, Any] = {"fontsize": ax.title.get_fontsize(), "parse_math": ax.title.get_parse_math()}
-        ax.set_title(ax.get_title(), pad=8 + 1.5 * size * rows, **look)
+        ax.set_title(ax.get_title(), pad=height + 4, **look)
 
 
-def start_mode_legend(ax: Axes, title: str) -> None:
-    """Write a title above the axes, and let each trajectory drawn in these axes have an entry in their legend."""
-    set_title(ax, title)
-    _mode_counts[ax] = set()
+def start_mode_legend(ax: Axes, *titles: str) -> None:
+    """Write a title above the axes, and let each trajectory drawn in these axes have an entry in their legend.
+
+    titles: the model, and shorter texts for it; the first that fits is written.
+    """
+    set_title(ax, *titles)
+    _shown[ax] = _Shown(titles[0], set())
+
+
+def stated_model(ax: Axes) -> str | None:
+    """Return the model that the title of axes states; None for axes without a legend that trajectories extend."""
+    return _shown[ax].model if ax in _shown else None
 
 
 def add_mode_legend(ax: Axes, modes: int) -> None:
     """Draw a legend with one entry for each trajectory, and a key of the colours of the modes."""
-    counts = _mode_counts[ax] = _mode_counts.get(ax, set()) | {modes}
+    counts = _shown.setdefault(ax, _Shown("", set())).counts
+    counts.add(modes)
     entries = mode_entries(ax, counts)
-    columns = 1 if max(map(len, entries["labels"]), default=0) > TITLE_CHARACTERS // 2 else 2
+    width, size = 72 * ax.figure.bbox.width / ax.figure.dpi, float(STYLE["legend.fontsize"])
+    labels = [_lines(label, width - HANDLE * size, size) for label in entries["labels"]]
+    entries["labels"] = ["\n".join(lines) for lines in labels]
+    widths = [max(_width(line, size) for line in lines) + HANDLE * size for lines in labels]
+    half = -(-len(widths) // 2)  # number of entries in the first of two columns
+    columns = 2 if max(widths[:half], default=0) + max(widths[half:], default=0) < width else 1
     if entries["labels"]:
         legend_above(ax, columns, **entries)
 
@@ -225,8 +277,8 @@ def add_mode_legend(ax: Axes, modes: int) -> None:
 def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
     """Return arguments of ``legend``: one entry for each labelled artist, and a key of the colours of the modes.
 
-    An entry stands for all modes: it has the colour of the text if the artist has the colour of the first mode. counts:
-    numbers of modes of the trajectories that are drawn.
+    An entry stands for all modes: it has the colour of the text if the artist has the colour of the first mode. Modes
+    are drawn in ascending order of their initial eigenvalues. counts: numbers of modes of the trajectories.
     """
     named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))  # equal labels once
     handles: list[Any] = [_in_ink(handle, ax) for handle in named.values()]
@@ -234,14 +286,9 @@ def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
     if max(counts) > 1:
         colors = mode_colors(min(max(counts), SWATCHES), ax)
         handles.append(tuple(Patch(color=color, linewidth=0) for color in colors))
-        labels.append(f"modes 1 to {max(counts)}" if len(counts) == 1 else "modes, first to last")
+        labels.append(f"{max(counts)} modes, smallest to largest" if len(counts) == 1 else "modes, smallest to largest")
     key = {tuple: HandlerTuple(ndivide=None, pad=0)}
-    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": 2.5}
-
-
-def has_mode_legend(ax: Axes) -> bool:
-    """Return True if the axes have a legend that each trajectory extends (``start_mode_legend``)."""
-    return ax in _mode_counts
+    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": 2.2}
 
 
 def _in_ink(handle: Any, ax: Axes) -> Any:
@@ -251,10 +298,13 @@ def _in_ink(handle: Any, ax: Axes) -> Any:
     """
     first = mode_colors(1, ax)[0, :3]
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
+    if isinstance(handle, LineCollection):
+        look: dict[str, Any] = {"linewidth": np.ravel(handle.get_linewidth())[0], "alpha": handle.get_alpha()}
+        handle = Line2D([], [], color=to_hex(tuple(np.ravel(handle.get_color())[:3])), **look)
     if isinstance(handle, Line2D):
         proxy = Line2D([], [])
         proxy.update_from(handle)
-        if np.allclose(to_rgba(handle.get_color())[:3], first):
+        if np.allclose(to_rgba(handle.get_color())[:3], first, atol=1 / 255):
             proxy.set_color(ink(ax))
         proxy.set_markersize(max(4.0, handle.get_markersize()))
         return proxy

@@ -14,10 +14,12 @@ from matplotlib.transforms import Bbox, TransformedBbox
 from dynamics import errors
 from dynamics.numerics.files import replacing
 from dynamics.numerics.progress import progress_bar
-from dynamics.presentation.plotting import STEP, STYLE, WIDTH, start_mode_legend, styled_axes
-from dynamics.results.plotting import plot_trajectory, title_of
+from dynamics.presentation.labels import STEP
+from dynamics.presentation.plotting import STYLE, WIDTH, start_mode_legend, styled_axes
+from dynamics.results.plotting import plot_trajectory, titles_of
 
 WRITERS: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
+INSTALL_FFMPEG = "Install ffmpeg, for example by `apt install ffmpeg`, `brew install ffmpeg` or `conda install ffmpeg`."
 MOST_FRAMES = 500  # all frames of a GIF are kept in memory until the file is written
 DPI = 120
 HOLD = 1.5  # seconds for which the last frame is shown
@@ -31,7 +33,7 @@ def check_file(path: Any) -> Path:
         errors.reject("path", f"end in {' or '.join(WRITERS)}", str(path))
     if not WRITERS[suffix].isAvailable():
         requirement = "end in .gif, because .mp4 files are written by the program ffmpeg, which is not installed"
-        errors.reject("path", requirement, str(path))
+        errors.reject("path", requirement, str(path), INSTALL_FFMPEG)
     if not path.parent.is_dir():
         errors.reject("path", "name a file in an existing folder", str(path))
     return path
@@ -48,7 +50,7 @@ def animate_trajectory(
 ) -> Path:
     """Write an animation in which a trajectory, and others on the same axes, are drawn from left to right."""
     ax: Axes = styled_axes(Figure(figsize=(WIDTH, 3.0), layout="constrained"))[0, 0]
-    start_mode_legend(ax, title_of(trajectory.model))
+    start_mode_legend(ax, *titles_of(trajectory.model))
     for result in (trajectory, *others):
         plot_trajectory(result, ax, quantity)
     low, high = ax.dataLim.intervalx

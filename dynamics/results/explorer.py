@@ -1,18 +1,24 @@
 """Draw trajectories as interactive Plotly figures, which show the values under the mouse pointer."""
 
+import html
+import re
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from dynamics import errors
-from dynamics.presentation.plotting import EIGENVALUES, STEP, mode_colors
-from dynamics.results.plotting import FEW, QUANTILES, label_of_trajectory, quantiles_of, title_of
+from dynamics.presentation.labels import EIGENVALUES, STEP, label_of
+from dynamics.presentation.plotting import PIXELS_PER_INCH, fitted, mode_colors, unused
+from dynamics.results.plotting import FEW, QUANTILES, label_of_trajectory, quantiles_of, titles_of
 
 TIME = "time t = learning rate × step"
+SIZE, MARGIN, TITLE = (720, 440), 80, 15  # of a figure: width and height, margins, and size of the title, in pixels
+BUTTONS = 36  # height of the row of Plotly's buttons, in pixels
+DASHES = "solid", "dash", "dot", "dashdot"  # of theories in the same figure
+SYMBOLS = "circle", "square", "triangle-up", "diamond"  # of networks in the same figure
 MOST_TIMES = 1000  # largest number of times of a line, at equal distances; a notebook keeps all numbers that are drawn
 MOST_POINTS = 60  # ... and of points, between which lines must be visible
-NAMES = {"s": "eigenvalue s", "target": "eigenvalue of the target", "predictor": "eigenvalue of the predictor"}
 
 
 def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
@@ -22,8 +28,7 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     quantiles from 5 to 95 % are drawn. Under the pointer, a label shows the mode, the step or time, and the value.
     """
     if figure is None:
-        look = {"template": "simple_white", "title": title_of(trajectory.model), "width": 720, "height": 440}
-        figure = go.Figure(layout=look | {"hovermode": "closest", "legend": {"orientation": "h", "y": 1.1}})
+        figure = _new_figure(trajectory.model)
     errors.instance("figure", figure, go.Figure, "be a Plotly figure, or None for a new figure")
     shown = figure.layout.xaxis.title.text
     if trajectory.step is None and shown == STEP:
@@ -34,35 +39,61 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     count = min(len(trajectory.t), MOST_POINTS if points else MOST_TIMES)
     kept = np.linspace(0, len(trajectory.t) - 1, count).round().astype(int)
     along = np.asarray(trajectory.t if in_time else trajectory.step)[kept]
-    values, logarithmic = trajectory.members(quantity)[:, kept], quantity in EIGENVALUES
+    values, logarithmic = trajectory.ranked(quantity)[:, kept], quantity in EIGENVALUES
     values = np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
-    name = label_of_trajectory(trajectory, figure.layout.title.text or "")
+    name = label_of_trajectory(trajectory, figure.layout.meta)
+    look = _unused_look(figure, points)
     for mode, (red, green, blue, _) in enumerate(255 * mode_colors(values.shape[-1])):
         color = f"rgb({red:.0f}, {green:.0f}, {blue:.0f})"
         if len(values) > FEW:
             _add_band(figure, along, values[..., mode], color, name)
         for member in values[..., mode] if len(values) <= FEW else quantiles_of(values[..., mode], [0.5]):
-            figure.add_trace(_curve(along, member, mode, color, name, points, "t" if in_time else "step"))
+            figure.add_trace(_curve(along, member, mode, color, name, look, "t" if in_time else "step"))
     figure.update_xaxes(title=TIME if in_time else STEP)
-    figure.update_yaxes(title=NAMES.get(quantity, quantity.replace("_", " ")), exponentformat="power")
+    figure.update_yaxes(title=_subscripted(label_of(quantity)), exponentformat="power")
     figure.update_yaxes({"type": "log", "dtick": 1} if logarithmic else {"type": "linear"})
     return figure
 
 
-def _curve(along: Any, values: Any, mode: int, color: str, name: str, points: bool, axis: str) -> Any:
+def _new_figure(model: Any) -> Any:
+    """Return a figure with a model as title, and with the complete text of this model as its ``meta``."""
+    titles = titles_of(model)
+    text = fitted(titles, (SIZE[0] - 2 * MARGIN) / PIXELS_PER_INCH, TITLE * 72 / PIXELS_PER_INCH)
+    title = {"text": html.escape(text).replace("\n", "<br>"), "font": {"size": TITLE}, "x": 0.5}
+    title |= {"y": 1 - BUTTONS / SIZE[1], "yanchor": "top"}
+    legend = {"orientation": "h", "y": -0.2, "yanchor": "top"}
+    margin = {"t": BUTTONS + round(1.5 * TITLE * (1 + text.count("\n"))), "b": MARGIN}
+    look = {"template": "simple_white", "width": SIZE[0], "height": SIZE[1], "margin": margin}
+    return go.Figure(layout=look | {"title": title, "meta": titles[0], "hovermode": "closest", "legend": legend})
+
+
+def _subscripted(label: str) -> str:
+    """Return an axis label with its symbols in the format of Plotly, such as s<sub>m</sub> for $s_m$."""
+    return re.sub(r"\$(.+?)_(.)\$", r"\1<sub>\2</sub>", label.replace(r"\lambda", "λ"))
+
+
+def _unused_look(figure: Any, points: bool) -> dict[str, Any]:
+    """Return properties of lines, or of points, that differ from those of the other trajectories in a figure."""
+    if points:
+        symbol = unused(SYMBOLS, (trace.marker.symbol for trace in figure.data))
+        return {"mode": "markers", "marker": {"size": 6, "opacity": 0.6, "symbol": symbol}, "zorder": 0}
+    dash = unused(DASHES, (trace.line.dash for trace in figure.data))
+    return {"mode": "lines", "line": {"width": 2, "dash": dash}, "zorder": 1}
+
+
+def _curve(along: Any, values: Any, mode: int, color: str, name: str, look: dict[str, Any], axis: str) -> Any:
     """Return the line or the points of a mode; the legend has one entry for all modes of a trajectory."""
-    return go.Scatter(
+    order = f"mode {mode + 1}, in order of initial eigenvalues"
+    curve = go.Scatter(
         x=along,
         y=values,
-        mode="markers" if points else "lines",
-        marker={"color": color, "size": 6, "opacity": 0.6},
-        line={"color": color, "width": 2},
         name=name,
-        zorder=0 if points else 1,
         legendgroup=name,
         showlegend=mode == 0,
-        hovertemplate=f"{name}<br>mode {mode + 1}<br>{axis} = %{{x:.5g}}<br>%{{y:.5g}}<extra></extra>",
+        hovertemplate=f"{name}<br>{order}<br>{axis} = %{{x:.5g}}<br>%{{y:.5g}}<extra></extra>",
+        **look,
     )
+    return curve.update(line_color=color, marker_color=color)
 
 
 def _add_band(figure: Any, along: Any, members: Any, color: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -12,67 +13,82 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from dynamics import errors
+from dynamics.model.titles import title_of
+from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
 from dynamics.presentation.plotting import (
-    EIGENVALUES,
+    LINE_STYLES,
+    MARKERS,
     NETWORK,
     POINTS,
-    STEP,
     THEORY,
-    TIME,
     add_mode_legend,
     axes_of,
-    has_mode_legend,
     ink,
     mode_colors,
     outline,
     set_logarithmic,
     set_title,
     start_mode_legend,
+    stated_model,
+    unused,
 )
+from dynamics.results.trajectory import in_order
 
 FEW = 10  # largest number of members of an ensemble that are drawn one by one by default
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BANDS = {"25–75 % of members": (1, 3, 0.3), "5–95 % of members": (0, 4, 0.15)}  # indices in QUANTILES, and opacity
-LONGEST_MODEL = 60  # characters of a model in a legend
+LONGEST_MODEL = 60  # largest number of characters of a model in a legend
 MEMBERS: dict[str, Any] = {"linewidths": 0.4, "alpha": 0.5, "zorder": 1.7}  # thin lines of single members
 DEVIATIONS = "± 2 standard deviations"
+_drawn: WeakSet[Line2D] = WeakSet()  # lines and points of trajectories; axes may have other lines
 NAMES = {"flow": "theory: flow", "descent": "theory: descent map", "network": "network"}
 
 
 def plot_trajectory(
-    trajectory: Any, ax: Axes | None = None, quantity: str = "s", lines: bool | int | None = None, **style: Any
+    trajectory: Any, ax: Axes | None = None, quantity: str = "s", lines: int | str | None = None, **style: Any
 ) -> Axes:
     """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
     In two cases the horizontal axis shows time instead of the step: if the trajectory is a flow, and if ``ax`` already
     shows time. Each mode has one line; for a network, eigenvalues are drawn as points, at up to POINTS equally spaced
     records. Eigenvalues have a logarithmic axis. Of an ensemble with more than FEW members, median and quantiles are
-    drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or True for all. If the
+    drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or "all". If the
     trajectory predicts a standard deviation over networks, a band around each line shows two standard deviations on
     either side, and steps at which the prediction is unreliable are hatched. New axes have a title and a legend, which
     later trajectories on the same axes extend.
     """
     new, ax = ax is None, axes_of(ax)
     if new:
-        start_mode_legend(ax, title_of(trajectory.model))
+        start_mode_legend(ax, *titles_of(trajectory.model))
     along = horizontal(trajectory, ax)
-    if lines is not None and not isinstance(lines, (bool, np.bool_)):
-        errors.count("lines", lines)
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
-    values = trajectory.members(quantity)
-    points = NETWORK | {"markevery": max(1, round(len(along) / POINTS))}
-    look = (points if trajectory.kind == "network" and logarithmic else THEORY) | style
-    name = style.get("label", label_of_trajectory(trajectory, ax.get_title() if has_mode_legend(ax) else ""))
+    values = trajectory.ranked(quantity)
+    look = _look(ax, len(along), trajectory.kind == "network" and logarithmic, style)
+    name = style.get("label", label_of_trajectory(trajectory, stated_model(ax)))
     draw_modes(ax, along, values, look | {"label": name}, lines, logarithmic)
     if quantity == "s" and trajectory.deviation is not None:
         _draw_deviation(ax, along, trajectory)
     if logarithmic:
         set_logarithmic(ax)
     ax.set_xlabel(TIME if along is trajectory.t else STEP)
-    ax.set_ylabel(EIGENVALUES.get(quantity, quantity.replace("_", " ")))
-    if has_mode_legend(ax):
+    ax.set_ylabel(label_of(quantity))
+    if stated_model(ax) is not None:
         add_mode_legend(ax, values.shape[-1])
     return ax
+
+
+def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of lines, or of points; they differ from those of other trajectories in the axes.
+
+    They do not if ``style``, the properties that the user has chosen, contains a colour.
+    """
+    look = NETWORK | {"markevery": max(1, round(records / POINTS))} if points else THEORY
+    others = [line for line in ax.lines if line in _drawn]
+    if "color" not in style and points:
+        look = look | {"marker": unused(MARKERS, (line.get_marker() for line in others))}
+    elif "color" not in style:
+        look = look | {"linestyle": unused(LINE_STYLES, (line.get_linestyle() for line in others))}
+    return look | style
 
 
 def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
@@ -91,14 +107,19 @@ def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-def title_of(model: Any) -> str:
-    """Return a model as the title of a plot: the loss, and the options that are not the default."""
-    options = str(model).removeprefix("Model(loss=").removesuffix(")")
-    return options.replace(repr(model.loss), model.loss, 1) if isinstance(model.loss, str) else options
+def titles_of(model: Any, of: str = "{}") -> tuple[str, str]:
+    """Return two titles that state a model: with its formulas, and a shorter one without.
+
+    of: the title, with "{}" in the place of the model.
+    """
+    return of.format(title_of(model)), of.format(title_of(model, brief=True))
 
 
-def label_of_trajectory(trajectory: Any, title: str = "") -> str:
-    """Return the name of a trajectory in a legend, with the model if the title of the plot names another model."""
+def label_of_trajectory(trajectory: Any, stated: str | None = None) -> str:
+    """Return the name of a trajectory in a legend, with the model if the title of the plot names another model.
+
+    stated: the model in the title of the plot, None if no model is stated.
+    """
     parts = [NAMES[trajectory.kind]]
     if trajectory.settings.get("closure") == "mean_field":
         parts.append("mean field")
@@ -106,9 +127,9 @@ def label_of_trajectory(trajectory: Any, title: str = "") -> str:
     if count > 1:
         kind = "seeds" if trajectory.kind == "network" else "members"
         parts.append(f"{count} {kind}" if count <= FEW else f"median of {count}")
-    model, stated = title_of(trajectory.model), " ".join(title.split()).removesuffix("...").strip()
-    if not model.startswith(stated):
-        parts.append(errors.shortened(model, LONGEST_MODEL))
+    model = title_of(trajectory.model)
+    if stated is not None and model != stated:
+        parts.append(model if len(model) <= LONGEST_MODEL else title_of(trajectory.model, brief=True))
     return ", ".join(parts)
 
 
@@ -116,7 +137,7 @@ def titled_axes(ax: Axes | None, model: Any, height: float = 3.0) -> Axes:
     """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None."""
     new, ax = ax is None, axes_of(ax, height)
     if new:
-        set_title(ax, title_of(model))
+        set_title(ax, *titles_of(model))
     return ax
 
 
@@ -128,15 +149,16 @@ def draw_modes(
     along: npt.NDArray[Any],
     values: npt.NDArray[np.float64],
     look: dict[str, Any],
-    lines: bool | int | None,
+    lines: int | str | None,
     logarithmic: bool,
 ) -> None:
     """Draw the modes of an ensemble (B, T, M) against ``along`` (T,), each mode in its colour.
 
     look: properties of the lines; the label is given to the first line only. lines: number of members that are drawn
-    as thin lines in addition to median and quantiles, or True for all; if it is None, up to FEW members are drawn with
-    the properties ``look``, without quantiles. logarithmic: True to leave out values that are not positive.
+    as thin lines in addition to median and quantiles, or "all"; if it is None, up to FEW members are drawn with the
+    properties ``look``, without quantiles. logarithmic: True to leave out values that are not positive.
     """
+    members = _chosen(len(values), lines)
     values = np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
     if len(values) == 1 or (lines is None and len(values) <= FEW):
         for member in values:
@@ -150,10 +172,11 @@ def draw_modes(
             band = quantiles[low, :, mode], quantiles[high, :, mode]
             label = name if mode == 0 else None
             ax.fill_between(along, *band, color=color, alpha=alpha, linewidth=0, zorder=1.5, label=label)
-    if (members := _chosen(values, lines)).size:
-        for mode, color in enumerate(colors):
-            paths = [np.column_stack([along, member]) for member in members[..., mode]]
-            ax.add_collection(LineCollection(paths, colors=[tuple(color)], **MEMBERS))
+    drawn = f"{len(members)} of {len(values)} members" if len(members) < len(values) else f"all {len(values)} members"
+    for mode, color in enumerate(colors if len(members) else []):
+        paths = [np.column_stack([along, member]) for member in values[members, :, mode]]
+        label = drawn if mode == 0 else None
+        ax.add_collection(LineCollection(paths, colors=[tuple(color)], label=label, **MEMBERS))
 
 
 def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float64], look: dict[str, Any]) -> None:
@@ -162,16 +185,17 @@ def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float6
     if look.get("linestyle") != "none" and "path_effects" not in look:
         look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
     for column, color in zip(values.T, mode_colors(values.shape[-1], ax), strict=True):
-        ax.plot(along, column, **({"color": color} | look | {"label": label}))
+        _drawn.update(ax.plot(along, column, **({"color": color} | look | {"label": label})))
         label = None
 
 
-def _chosen(values: npt.NDArray[np.float64], lines: bool | int | None) -> npt.NDArray[np.float64]:
-    """Return the members (n, T, M) that are drawn as lines, at equal distances in the ensemble (B, T, M)."""
-    if lines is None or lines is False:
-        return values[:0]
-    count = len(values) if lines is True else min(errors.count("lines", lines), len(values))
-    return values[np.linspace(0, len(values) - 1, count).round().astype(int)]
+def _chosen(count: int, lines: int | str | None) -> npt.NDArray[np.int64]:
+    """Return the members that are drawn as thin lines, at equal distances in an ensemble of ``count`` members."""
+    if lines is None:
+        return np.arange(0)
+    if isinstance(lines, (str, bool)):
+        lines = count if lines == "all" else errors.reject("lines", "be a whole number >= 0, or 'all'", lines)
+    return np.linspace(0, count - 1, min(errors.count("lines", lines, least=0), count)).round().astype(int)
 
 
 def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -192,7 +216,8 @@ def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
     """Draw a band of two predicted standard deviations around each mode."""
     label: str | None = DEVIATIONS
     colors = mode_colors(trajectory.s.shape[-1], ax)
-    for s, deviation, color in zip(trajectory.s.T, trajectory.deviation.T, colors, strict=True):
+    means, deviations = in_order(trajectory.s, trajectory.s), in_order(trajectory.deviation, trajectory.s)
+    for s, deviation, color in zip(means.T, deviations.T, colors, strict=True):
         low = np.maximum(s - 2 * deviation, 1e-3 * s)  # positive, because the axis is logarithmic
         ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0, label=label)
         label = None

@@ -29,6 +29,11 @@ MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a frac
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
+def in_order(values: Array, s: Array) -> Array:
+    """Return values (..., T, M) of modes in ascending order of the initial eigenvalues of the trajectory s."""
+    return np.take_along_axis(values, np.argsort(s[..., :1, :], axis=-1, kind="stable"), axis=-1)
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Trajectory(Result):
     """Eigenvalues s(t) of the representation correlation, as ``solve``, ``iterate`` and ``train`` return them.
@@ -180,8 +185,7 @@ class Trajectory(Result):
         if "modes" in self.measures:
             return self.measures["modes"]
         if self.weights is None:
-            order = np.argsort(self.s[..., :1, :], axis=-1)
-            return np.take_along_axis(self.s, order, axis=-1)
+            return in_order(self.s, self.s)
         weights = on_white(np.asarray(self.weights, float), self.model.input_root)
         U = np.linalg.svd(weights[..., :1, :, :], full_matrices=False)[0][..., ::-1]
         return ((U.mT @ weights) ** 2).sum(axis=-1)
@@ -193,13 +197,14 @@ class Trajectory(Result):
 
     @isolated
     def plot(
-        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: bool | int | None = None, **style: Any
+        self, ax: "Axes | None" = None, quantity: str = "s", *, lines: int | str | None = None, **style: Any
     ) -> "Axes":
         """Draw eigenvalues or another quantity against the step.
 
-        For a flow, or if ``ax`` already shows time, the horizontal axis is time. Of an ensemble with more than ten
-        members, the median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure
-        have a legend and a title; the legend also includes results that are drawn into these axes later.
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time. The colours of the modes go from dark
+        for the smallest to light for the largest initial eigenvalue. Of an ensemble with more than ten members, the
+        median and the quantiles from 5 to 95 % and from 25 to 75 % are drawn. The axes of a new figure have a legend
+        and a title; the legend also includes results that are drawn into these axes later.
 
         Parameters
         ----------
@@ -207,9 +212,9 @@ class Trajectory(Result):
             Axes to draw in; by default the axes of a new figure.
         quantity : str
             "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
-        lines : bool or int, optional
-            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles;
-            True for all members.
+        lines : int or "all", optional
+            For an ensemble: the number of members that are drawn as thin lines in addition to median and quantiles, or
+            "all". By default up to ten members are drawn as they are, and of more only median and quantiles.
         **style
             Arguments for ``Axes.plot`` of matplotlib. A ``label`` is the name of the trajectory in the legend.
 
@@ -447,10 +452,18 @@ class Trajectory(Result):
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
+    def ranked(self, quantity: str = "s") -> Array:
+        """Return a quantity as ``members``, with the modes in ascending order of their initial eigenvalues.
+
+        This is the order of the modes of a trained network, and of other measures, in any case.
+        """
+        values = self.members(quantity)
+        return in_order(values, self.members()) if quantity in QUANTITIES else values
+
     @property
     def headline(self) -> str:
         """The essence of the result on one line."""
-        return f"{KINDS[self.kind]}, {self.model}, s {self.s.shape}"
+        return f"{KINDS[self.kind]}, {self._sizes()}, s {self.s.shape}, {self.model}"
 
     @property
     def title(self) -> str:
@@ -459,8 +472,7 @@ class Trajectory(Result):
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the trajectory."""
-        ensemble = f", ensemble {self.s.shape[:-2]}" if self.s.ndim > 2 else ""
-        rows = [("size", f"modes {self.s.shape[-1]}, times {len(self.t)}{ensemble}")]
+        rows = [("size", f"{self._sizes()}, {_counted(len(self.t), 'time')}")]
         if len(self.t):
             rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
@@ -473,10 +485,21 @@ class Trajectory(Result):
             rows.append(("batch size", f"prediction of s unreliable from step {self.step[~self.reliable][0]} on"))
         return [*rows, ("status", self.status)]
 
+    def _sizes(self) -> str:
+        """Return the numbers of members and modes, so that a matrix that was taken as an ensemble is noticed."""
+        modes, members = _counted(self.s.shape[-1], "mode"), self.s.shape[:-2]
+        if not members:
+            return modes
+        return f"ensemble of {' x '.join(map(str, members))} member{'s' * (math.prod(members) != 1)} of {modes}"
+
     @property
     def is_quick_to_draw(self) -> bool:
         """True if there are lines to draw, and few enough modes and points for the card in a notebook."""
         return len(self.t) > 1 and 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _span(s: Array) -> str:

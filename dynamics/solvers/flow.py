@@ -194,7 +194,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     >>> float(solver([0.1, 0.5]).s[0, 1])
     0.5
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if model.inputs is not None:
         errors.reject(
             "model",

@@ -24,11 +24,15 @@ from dynamics.vector_field.state import Observables, State, each
 
 MAX_EVALUATIONS = 20_000  # largest number of evaluations of the rates of one trajectory, ...
 EVALUATIONS_PER_VARIABLE = 1_000  # ... plus this number for each dynamical variable; then the integration ends
-STALLED = 1e-9  # step size relative to t below which a trajectory with a collapsed mode is held up by a pole
+STALLED = (
+    1e-9  # step size relative to t below which a trajectory is held up, by a kink or by a pole at a collapsed mode
+)
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
 FAILED = "no step of LSODA meets the tolerance"
+AT_KINK = 1e-6  # distance to a kink of the loss (``VectorField.distance_to_kink``) at which a trajectory is held up
+KINK = "prediction equals target in all samples, at a kink of the loss, which the flow reaches in finite time"
 VANISHING = "a mode vanishes, and the gradient has a pole at a vanishing mode"
 DIVERGING = 1e3  # eigenvalue, over the largest initial eigenvalue, above which a failed step means divergence
 
@@ -135,6 +139,8 @@ class _Member:
         except KeyboardInterrupt:
             return self._stopped(f"{INTERRUPTED} at t = {self.t:.6g}")
         except FloatingPointError as error:
+            if self._at_kink(self.last):
+                return self._stopped(f"stopped at t = {self.t:.6g}: {KINK}")
             cause = because_of_extremes(self.problem) if self.t == 0 else ""
             return self._stopped(f"stopped at t = {self.t:.6g}: {error}{cause}")
         finally:
@@ -159,9 +165,11 @@ class _Member:
         self.last = solver.y
         if self.evaluations > self.most:
             return self._stopped(f"stopped at t = {self.t:.6g}: more than {self.most} evaluations of the rates needed")
-        stalled = self.pole and solver.t - solver.t_old < STALLED * solver.t
-        if stalled and self._eigenvalues(solver.y).min() < self.problem.atol:
-            return self._stopped(f"stopped at t = {self.t:.6g}: {VANISHING}")
+        if solver.t - solver.t_old < STALLED * solver.t:
+            if self._at_kink(solver.y):
+                return self._stopped(f"stopped at t = {self.t:.6g}: {KINK}")
+            if self.pole and self._eigenvalues(solver.y).min() < self.problem.atol:
+                return self._stopped(f"stopped at t = {self.t:.6g}: {VANISHING}")
         return None
 
     def _failure(self, solver: Any, message: str | None) -> Flow | None:
@@ -175,6 +183,9 @@ class _Member:
         if diverged or self._eigenvalues(solver.y).max() > DIVERGING * self.largest:
             return Flow(self.observed, np.array(self.t), f"eigenvalues diverge at t = {self.t:.10g}")
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
+
+    def _at_kink(self, y: npt.NDArray[np.float64]) -> bool:
+        return self.field.distance_to_kink(self.coordinate.backward(y)) < AT_KINK
 
     def _equal(self, solver: Any) -> Flow | None:
         """Return the complete flow if all modes are equal, so that only weight decay changes them, else None."""

@@ -214,7 +214,7 @@ def because_of_extremes(problem: Problem) -> str:
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
     """Return (validated initial eigenvalues or weights, number of their last axes that are not ensemble axes)."""
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
 

@@ -14,6 +14,7 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
+from dynamics.model.titles import symbol, title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
@@ -22,6 +23,7 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
 from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEvaluator, NamedArray, open_axes
 from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
+from dynamics.vector_field.base import choose_closure
 
 # Names of axes and arrays in the results of a sweep; a parameter with one of these names cannot be an axis of the grid.
 RESERVED = (
@@ -110,10 +112,12 @@ def plan_of_model(
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(names),
         **_grid_identity(points),
-        "generated code": of_code(model.generated, eigenvalues),
+        "generated code": of_code(ensemble.generated, eigenvalues),
     }
     evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
-    return SweepPlan(evaluate, points, layout, identity, f"{calculation.title} of {model} over {', '.join(axes)}")
+    over = ", ".join(symbol(name).replace("_", " ") for name in axes)
+    title = f"{calculation.title} over {over}: {title_of(model)}"
+    return SweepPlan(evaluate, points, layout, identity, title)
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
@@ -230,18 +234,16 @@ def _validate_problem(
     """Raise ArgumentError if an argument of ``solve`` or ``iterate`` is not valid at the first grid point.
 
     ``arguments`` is modified, so that all grid points use the same closure and method. The entry "closure" becomes the
-    name of the closure at the first grid point. The entry "method" becomes the name of a method that can compute all
-    grid points.
+    name of a closure, and the entry "method" the name of a method, that can compute all grid points.
     """
+    arguments["closure"] = choose_closure(ensemble, arguments["closure"])
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
     if calculation is SOLVE:
         flow = FlowProblem.of(first, **options)
-        arguments["closure"] = flow.closure
         arguments["method"] = choose(FLOW_METHODS, method, replace(flow, model=ensemble, members=shape)).name
     else:
         descent = DescentProblem.of(first, **options)
-        arguments["closure"] = descent.closure
         arguments["method"] = choose(DESCENT_METHODS, method, replace(descent, model=ensemble, members=shape)).name
 
 

@@ -10,27 +10,26 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from dynamics import errors
+from dynamics.model.titles import symbol
 from dynamics.numerics.context import isolated
+from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
 from dynamics.presentation.plotting import (
-    EIGENVALUES,
     NETWORK,
     POINTS,
-    STEP,
     STYLE,
     THEORY,
-    TIME,
-    TITLE_CHARACTERS,
-    WIDTH,
+    fitted,
     mode_entries,
     new_axes,
     set_logarithmic,
-    wrapped,
 )
 from dynamics.results.plotting import FEW, draw_modes
+from dynamics.results.trajectory import QUANTITIES, in_order
 from dynamics.sweeps.block import STATUS
 
 MOST_PANELS, MOST_COLUMNS = 48, 8
 PANEL = 1.7, 1.4  # width and height of a panel, in inches
+WIDEST = 0.9  # largest width of the title, as a share of the width of the figure
 ALONG = ("time", "step")
 FUNCTIONS = {"solve": "theory: flow", "iterate": "theory: descent map", "train": "network"}
 
@@ -42,7 +41,7 @@ def plot_sweep(
     y: str | None = None,
     quantity: str = "s",
     *,
-    lines: bool | int | None = None,
+    lines: int | str | None = None,
 ) -> npt.NDArray[np.object_]:
     """Draw the eigenvalues in the results of a sweep as a grid of panels, one for each value along one or two axes.
 
@@ -61,8 +60,8 @@ def plot_sweep(
         values along the second axis that is not "seed".
     quantity : str, default "s"
         Name of an array of the dataset that has an axis "time" or "step".
-    lines : bool or int, optional
-        Number of runs in a panel that are drawn as thin lines in addition to median and quantiles; True for all.
+    lines : int or "all", optional
+        Number of runs in a panel that are drawn as thin lines in addition to median and quantiles, or "all".
 
     Returns
     -------
@@ -90,9 +89,10 @@ def plot_sweep(
     x, y = _panel_axes(dataset, names, x, y)
     sides = [name for name in (y, x) if name is not None]
     pooled = [name for name in names if name not in sides]
-    array = dataset[quantity].transpose(*sides, *pooled, along, *(["mode"] * ("mode" in dataset[quantity].dims)))
     counts = [dataset.sizes[name] for name in sides]
-    values = array.values.reshape(*counts, -1, dataset.sizes[along], array.sizes.get("mode", 1))
+    values = _values(dataset, quantity, sides, pooled, along)
+    if quantity in QUANTITIES and "s" in dataset:
+        values = in_order(values, _values(dataset, "s", sides, pooled, along))
     axes = _panels(counts)
     look = _look(dataset, along, pooled, values.shape[-3])
     for index in np.ndindex(*counts):
@@ -101,12 +101,22 @@ def plot_sweep(
         if quantity in EIGENVALUES and np.isfinite(values[index]).any():
             set_logarithmic(ax)
         _write_status(ax, dataset, {name: i for name, i in zip(sides, index, strict=True)})
-    _label(axes, dataset, x, y, along, EIGENVALUES.get(quantity, quantity.replace("_", " ")))
+    _label(axes, dataset, x, y, along, label_of(quantity))
     _limit(axes, values, quantity in EIGENVALUES)
     entries = mode_entries(axes.flat[0], {values.shape[-1]})
     look = {"fontsize": STYLE["legend.fontsize"], "frameon": False}
     axes.flat[0].figure.legend(loc="outside lower center", ncols=2, **look, **entries)
     return axes
+
+
+def _values(dataset: xr.Dataset, quantity: str, sides: list[str], pooled: list[str], along: str) -> Any:
+    """Return a quantity of a dataset with the axes of the panels, the pooled runs, the recorded states and the modes.
+
+    All axes of pooled runs are one axis.
+    """
+    array = dataset[quantity].transpose(*sides, *pooled, along, ...)
+    modes = array.sizes.get("mode", 1)
+    return array.values.reshape(*(dataset.sizes[name] for name in sides), -1, dataset.sizes[along], modes)
 
 
 def _along(dataset: xr.Dataset, quantity: str) -> str:
@@ -154,9 +164,14 @@ def _panels(counts: list[int]) -> Any:
     return axes
 
 
+def _call(dataset: xr.Dataset) -> str:
+    """Return the name of the function that a sweep has called."""
+    return str(json.loads(dataset.attrs.get("sweep", "{}")).get("call", "sweep"))
+
+
 def _look(dataset: xr.Dataset, along: str, pooled: list[str], members: int) -> dict[str, Any]:
     """Return the properties of lines, or of points for networks; the label states which points are drawn together."""
-    call = str(json.loads(dataset.attrs.get("sweep", "{}")).get("call", "sweep"))
+    call = _call(dataset)
     name = FUNCTIONS.get(call, call.rpartition(".")[2])
     if pooled and members > 1:
         name += f", {members} runs" if members <= FEW else f", median of {members} runs"
@@ -195,9 +210,9 @@ def _limit(axes: Any, values: Any, logarithmic: bool) -> None:
 def _label(axes: Any, dataset: xr.Dataset, x: str | None, y: str | None, along: str, quantity: str) -> None:
     """Write the values of the grid above the columns and beside the rows, and the names of the axes of the panels."""
     figure, style = axes.flat[0].figure, {"fontsize": STYLE["font.size"]}
-    characters = int(TITLE_CHARACTERS * figure.get_figwidth() / WIDTH)
-    title = wrapped(dataset.attrs.get("title", ""), characters)
-    figure.suptitle(title, fontsize=STYLE["axes.titlesize"], parse_math=False)
+    title = dataset.attrs.get("title", "")
+    brief = f"{FUNCTIONS.get(_call(dataset), 'sweep')}, user-defined loss"
+    figure.suptitle(fitted((title, brief), WIDEST * figure.get_figwidth()), **style, parse_math=False)
     figure.supylabel(quantity, **style)
     for column in axes.T:
         lowest = [ax for ax in column if ax.figure is not None][-1]
@@ -213,4 +228,4 @@ def _label(axes: Any, dataset: xr.Dataset, x: str | None, y: str | None, along: 
 def _value(dataset: xr.Dataset, name: Any, index: int) -> str:
     """Return a point on an axis of the grid as text, such as "weight decay = 0.1"."""
     value = dataset[name].values[index]
-    return f"{name.replace('_', ' ')} = {value:.4g}"
+    return f"{symbol(name).replace('_', ' ')} = {value:.4g}"

@@ -111,6 +111,14 @@ class VectorField(ABC):
     def observables(self, state: State) -> Observables:
         """Return the observables of a state, such as the eigenvalues of the correlation and of the predictor."""
 
+    def distance_to_kink(self, state: State) -> float:
+        """Return the smallest root mean square of a difference, such as p - z2, whose norm is a part of the loss.
+
+        The root mean square is relative to that of the prediction. If it is zero, all samples are at a kink of the
+        loss. Returns inf if the loss contains no norm of a difference.
+        """
+        return np.inf
+
     def velocity(self, state: State, learning_rate: Any) -> State:
         """Return the time derivative d state/dt of a state in the gradient flow."""
         return update.velocity(state, self.forces(state), self.broadcast, learning_rate, self.correlation)

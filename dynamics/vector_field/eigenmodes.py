@@ -9,6 +9,7 @@ from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.axes import significant_modes
+from dynamics.numerics.quadrature import mean_squares
 from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
@@ -76,6 +77,20 @@ class EigenmodeField(VectorField):
             return last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
 
         return self.quadratures[name].value(*rows, added=added, known=known).reshape(shape) + moments
+
+    def distance_to_kink(self, state: State) -> float:
+        """Return the smallest root mean square of a difference whose norm is a part of the loss (``VectorField``)."""
+        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_expectations)
+        integrals = [integral for expectation in self.expectations.values() for integral in expectation.integrals]
+        with np.errstate(all="ignore"):
+            size = (arguments[0] * arguments[1] ** 2).sum()
+            squares = [
+                mean_squares(integral, arguments)[number].sum() / size
+                for integral in integrals
+                for number, is_difference in enumerate(integral.differences)
+                if is_difference
+            ]
+        return float(np.sqrt(min(squares, default=np.inf)))
 
     def forces(self, state: State) -> Forces:
         """Return the forces on the encoder's singular values and on a learned predictor's eigenvalues."""

@@ -4,7 +4,7 @@ The force on the encoder W is E[g x1^T] + E[h x2^T], where g and h are the negat
 to the representations of the views x1 and x2.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +55,8 @@ class WeightField(VectorField):
         super().__init__(model, expectations, closure, rtol, parameters)
 
     def _quadrature(self, expectation: MatrixExpectation) -> Adaptive:
-        rows = tuple(_on_flat_arrays(integral) for integral in expectation.integrals)
+        matrices = 1 + len(self.model.generated.vectors)
+        rows = tuple(_on_flat_arrays(integral, matrices) for integral in expectation.integrals)
         return Adaptive(rows, self.rtol, error_weights=lambda s: (1.0,))
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
@@ -142,10 +143,11 @@ class WeightField(VectorField):
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
         if (formula := self.expectations[name].formula) is not None:
-            return formula(W_P, *vectors)
+            return formula(W_P, *vectors, *self.broadcast.of_loss)
         batch = vectors[0].shape[:-2]
         flat = (a.reshape(*a.shape[:-2], -1) for a in (W_P, *vectors))
-        return self.quadratures[name].value(*rows_of((s, *flat), batch)).reshape(vectors[0].shape)
+        rows = rows_of((s, *flat, *self.parameters.of_loss), batch)
+        return self.quadratures[name].value(*rows).reshape(vectors[0].shape)
 
     def _view_maps(self, state: State) -> ViewMaps:
         """Return the representations that the loss contains as linear maps of a vector l of independent normals.
@@ -173,24 +175,26 @@ class WeightField(VectorField):
         return ViewMaps([maps[name] for name in names.values()], {view: Q.mT @ x[view].mT for view in VIEWS})
 
 
-def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
+def _on_flat_arrays(integral: MatrixIntegral, matrices: int) -> Integral:
     """Convert an integral of matrices into an ``Integral`` that ``Adaptive`` can compute.
 
     ``Adaptive`` requires arrays with one axis for the entries. Therefore the arguments and values of the new integrand
-    have the entries of each matrix on a single axis.
+    have the entries of each matrix on a single axis. matrices: number of arguments that are matrices; parameters of the
+    loss follow.
     """
 
     def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
-        vectors = integral.norm_vectors(*_matrices(s, flat))
+        vectors = integral.norm_vectors(*_arguments(s, flat, matrices))
         return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in vectors)
 
     def integrand(x: FloatArray, y: FloatArray, s: FloatArray, *flat: FloatArray) -> FloatArray:
         at_nodes = (axis[..., 0, :, None, None] for axis in (x, y))
-        values = integral.integrand(*at_nodes, *_matrices(s.mT, [a.mT for a in flat]))
+        values = integral.integrand(*at_nodes, *_arguments(s.mT, [a.mT for a in flat], matrices))
         return values.reshape(*values.shape[:-2], -1).mT
 
     return Integral(scales, integrand)
 
 
-def _matrices(s: FloatArray, flat: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    return (a.reshape(*a.shape[:-1], s.shape[-1], -1) for a in flat)
+def _arguments(s: FloatArray, flat: Sequence[FloatArray], matrices: int) -> Iterator[FloatArray]:
+    yield from (a.reshape(*a.shape[:-1], s.shape[-1], -1) for a in flat[:matrices])
+    yield from (parameter[..., None] for parameter in flat[matrices:])

@@ -18,7 +18,7 @@ from dynamics.presentation.result import Result
 from dynamics.presentation.text import COLUMNS, Fact, one_line
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.comparison import Comparison
-from dynamics.verification.subject import LevelCheck, Subject
+from dynamics.verification.subject import SAMPLES, LevelCheck, Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,6 +118,8 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
        error cannot be predicted, the deviation of the network from the descent map must fall at least fourfold as the
        batch grows 64-fold.
 
+    If expectations are means over samples, their standard error is part of the sampling error in checks 3 and 6.
+
     Examples
     --------
     >>> import dynamics as dyn
@@ -127,7 +129,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     >>> [level.name for level in report.levels]
     ['basis', 'gradient', 'rates', 'exact', 'descent map', 'network']
     """
-    errors.instance("model", model, Model, "be a Model")
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     check_progress(progress)
     model.check_white_views()
     if model.batch_shape:
@@ -135,7 +137,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
         errors.reject("s0", "be eigenvalues above zero, in an array of shape (M,)", start)
-    size = loss_checks.SAMPLES * len(start) * ARRAYS
+    size = SAMPLES * len(start) * ARRAYS
     check_size(f"Samples of {len(start):,} modes", size, "Use fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)

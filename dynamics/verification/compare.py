@@ -100,6 +100,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
         reliable=None if predicted is None else _reliable(step, predicted),
         alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[of_network],
         model=theory.model,
+        recorded=(len(theory.t), len(network.t)),
     )
 
 

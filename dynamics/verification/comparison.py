@@ -61,6 +61,8 @@ class Comparison(Result):
         What is compared: ("theory", "network"), or the names of two theories, such as ("flow", "descent map").
     model : Model or None
         The model of the theory.
+    recorded : (int, int) or None
+        Numbers of records of theory and network, of which those at common steps or times are compared.
     """
 
     step: npt.NDArray[np.int64] | None
@@ -76,6 +78,7 @@ class Comparison(Result):
     alignment: Array | None = None
     names: tuple[str, str] = ("theory", "network")
     model: Model | None = None
+    recorded: tuple[int, int] | None = None
 
     @property
     def has_network(self) -> bool:
@@ -192,12 +195,23 @@ class Comparison(Result):
         sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
         row, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
         at = f"step {values[row]:g}" if along == "step" else f"t = {values[row]:g}"
-        rows = [("largest relative deviation", f"{self.max_relative():.2e} (mode {mode + 1}, {at})")]
+        partly = self.recorded is not None and len(self.t) < max(self.recorded)
+        rows = [("common times", self._common())] if partly else []
+        rows.append(("largest relative deviation", f"{self.max_relative():.2e} (mode {mode + 1}, {at})"))
         rows += self._sampling() if self.has_network else [("sampling error", "none, because both are theories")]
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(("least aligned eigenvector", f"{least:.4f} at the start, {last:.4f} at the end"))
         return [*rows, *shortened(self._last_values())]
+
+    def _common(self) -> str:
+        """Return how many of the recorded times are compared, and what to do if they could be more."""
+        assert self.recorded is not None  # the caller requires it
+        number, (first, second) = len(self.t), self.recorded
+        counts = f"{number} of {first} ({self.names[0]}), {number} of {second} ({self.names[1]})"
+        if number == min(self.recorded):
+            return counts
+        return f"{counts}; for more, solve at the times of the other (times), or record the same steps (record)"
 
     def _sampling(self) -> list[Fact]:
         """Return the fraction of entries within the sampling error, and how this error was estimated."""

@@ -2,9 +2,18 @@
 
 import numpy as np
 
-from dynamics.verification.subject import CHANCE, ROUNDING, Array, LevelCheck, Subject, relative_deviation
+from dynamics.verification.subject import (
+    BY_CHANCE,
+    CHANCE,
+    ROUNDING,
+    SAMPLES,
+    STANDARD_ERRORS,
+    Array,
+    LevelCheck,
+    Subject,
+    relative_deviation,
+)
 
-SAMPLES = 200_000  # number of samples in the means that are compared with the derived rates
 EFFECTIVE_SAMPLES = 400  # smallest effective number of samples of a variance; the variance then has an error of 5 %
 
 
@@ -13,9 +22,8 @@ def check_basis(subject: Subject) -> LevelCheck:
     z1, z2, lam = subject.independent_representations()
     U = np.linalg.qr(subject.rng.standard_normal((len(subject.s0),) * 2))[0]
     rotated = subject.loss(z1 @ U.T, z2 @ U.T, lam, U)
-    return LevelCheck(
-        "basis", "loss in a random basis", relative_deviation(rotated, subject.loss(z1, z2, lam)), ROUNDING
-    )
+    deviation = relative_deviation(rotated, subject.loss(z1, z2, lam))
+    return LevelCheck("basis", "loss in a random basis", deviation, ROUNDING, bound="rounding")
 
 
 def check_gradient(subject: Subject) -> LevelCheck:
@@ -27,19 +35,18 @@ def check_gradient(subject: Subject) -> LevelCheck:
         derived.append(generated.force_on_predictor(*arguments))
     automatic = np.stack(subject.gradient(z1, z2, lam))
     deviation = relative_deviation(np.stack(derived), automatic, float(subject.rate_scale.min()))
-    return LevelCheck("gradient", "derived gradient, automatic differentiation", deviation, ROUNDING)
+    against = "derived gradient against automatic differentiation"
+    return LevelCheck("gradient", against, deviation, ROUNDING, bound="rounding")
 
 
 def check_rates(subject: Subject) -> LevelCheck:
     """Compare the derived rate of each mode with the mean of sampled rates; the deviation is in standard errors.
 
-    For a sample, the rate of mode m is (g1_m z1_m + g2_m z2_m)/s_m, where g1 and g2 are the negative gradients of the
-    loss with respect to the representations z1 and z2. The mean over samples must equal the derived rate.
+    The mean of ``Subject.sampled_rates`` over samples must equal the derived rate. Its standard error, and the standard
+    error of derived rates that are means over other samples, are combined.
     """
-    z1, z2 = subject.representations(SAMPLES)
-    force1, force2, *_ = subject.gradient(z1, z2, subject.lam)
+    sampled = subject.sampled_rates
     with np.errstate(over="ignore", invalid="ignore"):
-        sampled = (force1 * z1 + force2 * z2) / subject.s0
         squares = (sampled - sampled.mean(axis=0)) ** 2
     if not np.isfinite(squares).all():
         subject.reject("a gradient whose square is finite in all samples")
@@ -51,14 +58,14 @@ def check_rates(subject: Subject) -> LevelCheck:
         )
     standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
     rates = subject.field(subject.state).rates
-    sampled_closure = subject.closure == "monte_carlo"
-    accuracy = max(subject.field.error if sampled_closure else 0.0, ROUNDING)
-    closure_error = np.maximum(np.abs(sampled).mean(axis=0) * accuracy, subject.rate_scale * ROUNDING)
+    rounding = np.maximum(np.abs(sampled).mean(axis=0), subject.rate_scale) * ROUNDING
+    closure_error = np.maximum(subject.closure_error(subject.field.error), rounding)
     difference = np.abs(rates - sampled.mean(axis=0))
     with np.errstate(invalid="ignore"):
         z = np.where(difference == 0, 0.0, difference / np.hypot(standard_error, closure_error))
-    closure = f"Monte Carlo closure ({subject.field.error:.0e})" if sampled_closure else "exact Gaussian closure"
-    return LevelCheck("rates", f"{closure}, sampled gradient", float(z.max()), CHANCE, "standard errors")
+    closure = "Monte Carlo" if subject.closure == "monte_carlo" else "exact Gaussian"
+    against = f"{closure} closure against the sampled gradient"
+    return LevelCheck("rates", against, float(z.max()), CHANCE, STANDARD_ERRORS, BY_CHANCE)
 
 
 def _effective_samples(squares: Array) -> float:

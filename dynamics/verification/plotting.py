@@ -6,13 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dynamics import errors
+from dynamics.presentation.labels import STEP, TIME, label_of
 from dynamics.presentation.plotting import (
-    EIGENVALUES,
     NETWORK,
     POINTS,
-    STEP,
     THEORY,
-    TIME,
     add_mode_legend,
     axes_of,
     ink,
@@ -23,7 +21,7 @@ from dynamics.presentation.plotting import (
     set_title,
     start_mode_legend,
 )
-from dynamics.results.plotting import mark_unreliable, title_of
+from dynamics.results.plotting import mark_unreliable, titles_of
 
 LIMIT = 2  # number of sampling errors that the error bars and the grey band show
 
@@ -39,7 +37,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     upper, lower = new_axes(4.6, rows=2, sharex=True, height_ratios=(2, 1))[:, 0]
     _draw_curves(upper, comparison)
     if comparison.model is not None:
-        start_mode_legend(upper, title_of(comparison.model))
+        start_mode_legend(upper, *titles_of(comparison.model))
     add_mode_legend(upper, comparison.theory_modes.shape[-1])
     upper.tick_params("x", labelbottom=False)
     return _draw_deviation(lower, comparison)
@@ -63,7 +61,8 @@ def _draw_curves(ax: Axes, comparison: Any) -> None:
         ax.errorbar(along, comparison.network_modes[:, mode], error, **(points | bar))
         names = None, None
     set_logarithmic(ax)
-    ax.set_ylabel("variance of a mode" if comparison.has_network else EIGENVALUES["s"])
+    rotating = comparison.model is not None and comparison.model.inputs is not None
+    ax.set_ylabel(label_of("modes" if rotating else "s"))
 
 
 def _draw_deviation(ax: Axes, comparison: Any) -> Axes:
@@ -98,7 +97,7 @@ def plot_check(check: Any, ax: Axes | None = None) -> Axes:
     verdict = "all levels agree" if check.passed else "some levels disagree"
     if check.comparison is not None:
         _draw_curves(ax, check.comparison)
-    set_title(ax, f"{title_of(check.model)}: {verdict}")
+    set_title(ax, *titles_of(check.model, f"{{}}: {verdict}"))
     if new and check.comparison is not None:
         add_mode_legend(ax, check.comparison.theory_modes.shape[-1])
     ax.set_xlabel(STEP)

@@ -19,8 +19,11 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 Array = npt.NDArray[np.float64]
 
+SAMPLES = 200_000  # number of samples in the means that are compared with the derived rates
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
-CHANCE = 4.5  # limit of a deviation in standard errors; a few modes exceed this limit by chance once in 30 000 runs
+CHANCE = 4.5  # limit of a deviation in standard errors
+BY_CHANCE = "exceeded by chance once in 30 000 runs"  # by the largest of a few modes
+STANDARD_ERRORS = "{} standard errors"
 SLOWEST = 1e-2  # lower bound of the largest rate, from which learning rates follow, relative to the terms of a rate
 LEAST = 0.1  # absolute lower bound of the largest rate
 
@@ -37,15 +40,18 @@ class LevelCheck:
         Description of the two results that are compared, or the reason why the check does not apply.
     deviation, limit : float, optional
         Measured deviation, and largest allowed deviation; None if the check does not apply to the model.
-    note : str
-        Unit of the deviation, or remark on the deviation.
+    quantity : str
+        What was measured, with its unit, and with {} in place of the deviation.
+    bound : str
+        Where the limit comes from.
     """
 
     name: str
     against: str
     deviation: float | None = None
     limit: float | None = None
-    note: str = ""
+    quantity: str = "relative deviation {}"
+    bound: str = ""
 
     @property
     def passed(self) -> bool:
@@ -55,9 +61,11 @@ class LevelCheck:
     @property
     def verdict(self) -> str:
         """The result of the check in words; "ok" if the results agree, "NO" if not, and "--" if it does not apply."""
-        mark = "--" if self.deviation is None else "ok" if self.passed else "NO"
-        measured = "" if self.deviation is None else f"{self.deviation:.2g} (at most {self.limit:.2g})"
-        return f"{mark}  {self.against:<44} {measured}{' ' * bool(measured and self.note)}{self.note}".rstrip()
+        if self.deviation is None:
+            return f"--  {self.against}"
+        measured = f"{self.quantity.format(f'{self.deviation:.2g}')}, at most {self.limit:.2g}"
+        source = f" ({self.bound})" if self.bound else ""
+        return f"{'ok' if self.passed else 'NO'}  {self.against}: {measured}{source}"
 
     def __str__(self) -> str:
         return self.verdict
@@ -126,6 +134,25 @@ class Subject:
 
         arguments = (z1.T, z2.T, z1.T, z2.T, predict, over_modes, jax.lax.stop_gradient, *self.loss_parameters)
         return self.generated.loss(*arguments)
+
+    @cached_property
+    def sampled_rates(self) -> Array:
+        """Rates (SAMPLES, M) of single samples at s0; their means are the rates of the modes.
+
+        For a sample, the rate of mode m is (g1_m z1_m + g2_m z2_m)/s_m, where g1 and g2 are the negative gradients of
+        the loss with respect to the representations z1 and z2.
+        """
+        z1, z2 = self.representations(SAMPLES)
+        force1, force2, *_ = self.gradient(z1, z2, self.lam)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (force1 * z1 + force2 * z2) / self.s0
+
+    def closure_error(self, relative: float) -> Array:
+        """Return the standard error (M,) of rates that are means over samples; zero if the closure is exact.
+
+        relative: the standard error relative to the mean |rate| of single samples, as in ``VectorField.error``.
+        """
+        return np.abs(self.sampled_rates).mean(axis=0) * (relative if self.closure == "monte_carlo" else 0.0)
 
     @cached_property
     def rate_scale(self) -> Array:

@@ -49,6 +49,7 @@ def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
         rounding=ROUNDING,
         names=_names(first, second),
         model=first.model,
+        recorded=(len(first.t), len(second.t)),
     )
 
 

@@ -127,6 +127,39 @@ def test_branches_are_the_equilibria(model, parameter, between, eta):
         np.testing.assert_allclose([s for s, _ in levels], [e.s[0] for e in reversed(expected.fixed_points)], atol=2e-3)
 
 
+RANGES = {  # models with a collapsed mode that grows back at one end of the range, at both ends, or at none
+    "alpha 1/2": (euclidean(predictor=dyn.ClosedForm(0.5)), (0.0, 0.3)),
+    "alpha 1": (euclidean(), (0.0, 0.3)),
+    "alpha 2": (euclidean(predictor=dyn.ClosedForm(2.0)), (0.0, 0.3)),
+    "gain": (dyn.Model("euclidean", gain="lambda^0.5", noise=NOISE), (0.0, 0.3)),
+    "epsilon": (euclidean(predictor=dyn.ClosedForm(epsilon=0.1)), (0.0, 0.05)),
+    "isotropic": (euclidean(isotropic=True), (0.0, 0.3)),
+    "no stop-gradient": (euclidean(stop_gradient="none"), (0.0, 0.3)),
+    "user-defined": (dyn.Model("|p - sg(z2)|^2 / 2", noise=NOISE), (0.0, 0.3)),
+    "above zero": (euclidean(), (0.01, 0.3)),
+}
+
+
+@pytest.mark.parametrize("case", RANGES)
+def test_a_collapsed_mode_has_the_stability_that_equilibria_and_flow_give_it(case):
+    """At a weight decay of zero it grows back, ds/dt = 2 s^2 for alpha = 1, although its growth rate is zero."""
+    model, between = RANGES[case]
+    diagram = dyn.bifurcation(model, "weight_decay", between, points=5)
+    branch = next(branch for branch in diagram.branches if branch.surviving == 0)
+    verdicts = []
+    for value, stable in zip(branch.value, branch.stable, strict=True):
+        single = model.replace(weight_decay=value)
+        (collapsed,) = (e for e in dyn.equilibria(single, [0.1]) if not e.surviving)
+        flow = dyn.solve(single, [1e-6], [0.0, 1e-3])
+        assert stable == (collapsed.verdict == "stable") == (flow.s[1, 0] < flow.s[0, 0])
+        verdicts.append(collapsed.verdict)
+    (line,) = (value for _, value in diagram.facts() if value.startswith("all collapsed"))
+    exception = f", unstable at {between[0]:g}" if verdicts[0] == "unstable" and set(verdicts[1:]) == {"stable"} else ""
+    inside = set(verdicts[1:-1])
+    words = {"stable": "stable", "unstable": "not stable"}[inside.pop()] if len(inside) == 1 else "stable in part"
+    assert line.partition(": ")[2] == words + exception
+
+
 def test_the_descent_map_oscillates_above_a_flip():
     """A deviation decays below, and becomes an oscillation above."""
     model = euclidean(weight_decay=0.1, target=dyn.EMA(0.5))
@@ -173,6 +206,20 @@ def test_print_lists_branches_and_points():
 
 
 COSINE = dyn.Model("cosine")
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter", "between"),
+    [
+        (COSINE, "weight_decay", (0.0, 0.3)),
+        (COSINE.replace(weight_decay=0.1), "alpha", (0.5, 1.0)),
+        (COSINE.replace(weight_decay=0.1), "learning_rate", (0.1, 1.0)),
+    ],
+    ids=str,
+)
+def test_a_start_is_not_required_where_there_are_no_equilibria_for_any(model, parameter, between):
+    without, given = (dyn.bifurcation(model, parameter, between, s0, points=3) for s0 in (None, [0.1, 0.5]))
+    assert without.remark == given.remark and "weight decay shrinks all modes" in without.remark
 
 
 @pytest.mark.parametrize(

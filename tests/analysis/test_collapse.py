@@ -176,7 +176,7 @@ def test_print_gives_end_and_reason_of_each_mode():
 )
 def test_models_whose_end_only_the_flow_decides_are_refused(options):
     with pytest.raises(
-        dyn.ArgumentError, match=r"have fixed points that determine .* use solve\(\.\.\., until='steady'\)"
+        dyn.ArgumentError, match=r"have fixed points that determine .* use `solve` with until='steady'\)"
     ):
         dyn.collapse(dyn.Model(**({"loss": "euclidean"} | options)), S0)
 

@@ -130,7 +130,7 @@ def test_print_gives_formula_and_decay():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dyn.invariants("cosine"), "`model` must be a Model, but is 'cosine'"),
+        (lambda: dyn.invariants("cosine"), r"`model` must be a Model, such as Model\('cosine'\), but is 'cosine'"),
         (lambda: dyn.invariants(MODELS["cosine"])[0](S0), "`trajectory` must be a trajectory of the model"),
     ],
 )

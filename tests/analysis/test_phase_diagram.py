@@ -160,7 +160,7 @@ def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):
         (diagram(y=("sigma1", [0.0, np.nan])), r"`y` must be a range"),
         (diagram(y=("sigma1", [-1.0, 0.0])), "`noise` must be two non-negative numbers"),
         (diagram(y=RHO), "`y` must name another parameter than `x`"),
-        (diagram(learning_rate=None), "`learning_rate` must be a positive number"),
+        (diagram(learning_rate=None), "`learning_rate` must be given, unless `x` or `y`"),
         (
             diagram(x=("learning_rate", [0.1, 0.2])),
             "`learning_rate` must be left out, because `x` or `y` already sets the learning rate",

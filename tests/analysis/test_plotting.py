@@ -97,6 +97,7 @@ def test_a_phase_diagram_colours_each_point_by_its_outcome():
         for text, box in zip(ax.get_legend().texts, ax.get_legend().get_patches(), strict=True)
     }
     assert set(named) == set(diagram.outcome.ravel()) and len(named) > 1
+    assert ax.get_xlim() == pytest.approx((0.1, 10)) and ax.get_ylim() == (0, 0.3)  # no values below zero
     ax.figure.canvas.draw()
     colours = mesh.get_facecolors().reshape(*diagram.outcome.shape, 4)
     for place, outcome in np.ndenumerate(diagram.outcome):

@@ -94,8 +94,8 @@ def test_every_target_can_be_designed(target):
         (["simultaneous-arrival"], "simultaneous-arrival requires --time."),
         (["fastest-uniform", "--learning-rate", "1", "--time", "2"], "--time cannot be used with fastest-uniform."),
         (["fastest"], "'fastest' is not one of"),
-        (["fastest-uniform", "--learning-rate", "-1"], "Argument `learning_rate` must be a positive number"),
-        (["simultaneous-arrival", "--time", "5", "--loss", "cosine"], "Argument `model` must have the Euclidean loss"),
+        (["fastest-uniform", "--learning-rate", "-1"], "--learning-rate must be a positive number"),
+        (["simultaneous-arrival", "--time", "5", "--loss", "cosine"], "The model must have the Euclidean loss"),
     ],
     ids=["missing", "of another target", "unknown", "value", "model"],
 )

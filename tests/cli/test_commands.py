@@ -88,7 +88,7 @@ def test_iterate_is_the_function(tmp_path):
 def test_iterate_takes_method_and_tolerance(tmp_path):
     output(*ITERATE, "--method", "jax", "--rtol", "1e-7", "--out", tmp_path / "run.npz")
     assert dyn.load(tmp_path / "run.npz").settings["rtol"] == 1e-7
-    assert "Argument `method` must be one of" in call(*ITERATE, "--method", "scipy").stderr
+    assert "--method must be one of" in call(*ITERATE, "--method", "scipy").stderr
 
 
 def test_solve_ends_in_the_steady_state(tmp_path):
@@ -333,8 +333,8 @@ def test_the_command_knows_all_documents():
 
 WRONG = {
     "unknown loss": ([*ITERATE, "--loss", "cosin"], "Did you mean 'cosine'?"),
-    "negative noise": ([*ITERATE, "--noise", "-0.1", "0.2"], "Argument `noise` must be two non-negative numbers"),
-    "inapplicable option": ([*ITERATE, "--isotropic", "--stop-gradient", "none"], "Argument `stop_gradient` must"),
+    "negative noise": ([*ITERATE, "--noise", "-0.1", "0.2"], "--noise must be two non-negative numbers"),
+    "inapplicable option": ([*ITERATE, "--isotropic", "--stop-gradient", "none"], "--stop-gradient must"),
     "alpha without predictor": ([*ITERATE, "--alpha", "1", "--no-predictor"], "--alpha cannot be used with"),
     "init of a closed form": ([*ITERATE, "--init", "1"], "--init cannot be used with a closed-form predictor"),
     "alpha of a learned predictor": (
@@ -343,27 +343,27 @@ WRONG = {
     ),
     "init no numbers": ([*ITERATE, "--learned", "1", "--init", "a"], "--init must be a list of numbers"),
     "modes with s0": ([*ITERATE, "--s0", "1", "--modes", "2"], "--modes cannot be used with --s0"),
-    "decay above one": ([*ITERATE, "--ema", "1.1"], "Argument `decay` must be a decay per step"),
-    "flow of an average": ([*SOLVE, "--ema", "0.9"], "Argument `learning_rate` must be given"),
-    "alpha zero": ([*ITERATE, "--alpha", "0"], "Argument `alpha` must be a positive number"),
+    "decay above one": ([*ITERATE, "--ema", "1.1"], "--ema must be a decay per step"),
+    "flow of an average": ([*SOLVE, "--ema", "0.9"], "--learning-rate must be given"),
+    "alpha zero": ([*ITERATE, "--alpha", "0"], "--alpha must be a positive number"),
     "s0 no numbers": ([*SOLVE, "--s0", "a,b"], "--s0 must be a list of numbers, such as 0.02,0.2,2, but is 'a,b'"),
-    "s0 negative": ([*SOLVE, "--s0", "0.1,-1"], "Argument `s0` must be finite and non-negative eigenvalues"),
-    "s0 empty": ([*SOLVE, "--s0", ""], "Argument `s0` must be finite and non-negative eigenvalues"),
-    "times negative": ([*SOLVE, "--end-time", "-1"], "Argument `times` must be"),
+    "s0 negative": ([*SOLVE, "--s0", "0.1,-1"], "--s0 must be finite and non-negative eigenvalues"),
+    "s0 empty": ([*SOLVE, "--s0", ""], "--s0 must be finite and non-negative eigenvalues"),
+    "times negative": ([*SOLVE, "--end-time", "-1"], "--end-time must be at least 0, but is -1."),
     "no times": ([*SOLVE, "--points", "0"], "'--points': 0 is not in the range"),
     "negative number of times": ([*SOLVE, "--points", "-3"], "points"),
-    "unknown method": ([*SOLVE, "--method", "euler"], "Argument `method` must be one of"),
-    "more modes than inputs": ([*TRAIN, "--modes", "4"], "Argument `modes` must be at most the number of inputs, 3"),
+    "unknown method": ([*SOLVE, "--method", "euler"], "--method must be one of"),
+    "more modes than inputs": ([*TRAIN, "--modes", "4"], "--modes must be at most the number of inputs, 3"),
     "number of inputs twice": ([*TRAIN, "--input-variances", "1,1"], "--inputs cannot be used with --input-variances"),
     "variances and eigenvalues": ([*SOLVE, "--input-variances", "1,1"], "--input-variances cannot be used with --s0"),
     "variances that are none": (["train", "--input-variances", "one"], "--input-variances must be a list of numbers"),
-    "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "Argument `inputs` must be"),
-    "more modes than variances": (["solve", "--input-variances", "1,1"], "Argument `modes` must be at most"),
+    "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "--input-variances must be"),
+    "more modes than variances": (["solve", "--input-variances", "1,1"], "--modes must be at most"),
     "derive a learned predictor of correlated inputs": (
         ["derive", "--correlated", "--learned"],
-        "Argument `predictor`",
+        "The predictor",
     ),
-    "negative seed": ([*TRAIN, "--seed", "-1"], "Argument `seed` must be a whole number >= 0"),
+    "negative seed": ([*TRAIN, "--seed", "-1"], "--seed must be a whole number >= 0"),
     "negative seed of the weights": ([*TRAIN, "--init-seed", "-1"], "init-seed"),
     "unknown device": ([*TRAIN, "--device", "gqu"], "Did you mean 'gpu'?"),
     "text for a number": ([*TRAIN, "--steps", "many"], "'many' is not a valid integer"),
@@ -374,7 +374,7 @@ WRONG = {
     "no suffix": ([*SOLVE, "--out", "run"], "--out must end in one of"),
     "missing folder": ([*SOLVE, "--out", "nowhere/run.npz"], "nowhere"),
     "missing file": (["compare", "nowhere.npz", "nowhere.npz"], "File 'nowhere.npz' does not exist"),
-    "derive mean field": (["derive", "--closure", "mean_field"], "Argument `closure` must be 'gaussian'"),
+    "derive mean field": (["derive", "--closure", "mean_field"], "--closure must be 'gaussian'"),
     "derive unknown closure": (["derive", "--loss", "cosine", "--closure", "meanfield"], "Did you mean 'mean_field'?"),
     "derive unknown format": (
         ["derive", "--format", "pdf"],
@@ -433,7 +433,7 @@ def test_compare_writes_no_table(tmp_path):
         output(*command, "--out", path)
     done = call("compare", *paths, "--out", tmp_path / "deviation.npz")
     assert done.exit_code == 2 and "--out must end in one of .txt, .json, .png, .pdf, .svg" in done.stderr
-    assert call("compare", *reversed(paths)).stderr.startswith("Error: Argument `theory` must be one trajectory")
+    assert call("compare", *reversed(paths)).stderr.startswith("Error: THEORY must be one trajectory")
 
 
 @pytest.mark.parametrize(

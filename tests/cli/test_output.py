@@ -125,7 +125,7 @@ def test_analyses_are_drawn(command, tmp_path):
     [
         (["--out", "-"], "--out - requires --format, one of text, json, csv, npz, nc, png, pdf, svg."),
         (["--out", "-", "--format", "csv", "--json"], "--json cannot be used with --out -"),
-        (["--format", "csv"], "--format can only be used with --out."),
+        (["--format", "csv"], "--format can only be used with --out, such as --out -"),
         (["--out", "a.csv", "--format", "xlsx"], "'xlsx' is not one of"),
         (["--out", "a.text"], "--out must end in one of .txt, .json"),
         (["--out", ""], "--out must end in one of .txt, .json"),
@@ -169,8 +169,21 @@ def test_pictures_of_files_are_refused_if_they_cannot_be_drawn(tmp_path):
     assert "Missing option '--out'" in call("plot", path).stderr
     assert "--out must end in one of .png, .pdf, .svg" in call("plot", path, "--out", "a.csv").stderr
     wrong = call("plot", path, "--quantity", "speed", "--out", tmp_path / "a.png")
-    assert wrong.exit_code == 2 and "Argument `quantity` must be one of 's'" in wrong.stderr
+    assert wrong.exit_code == 2 and "--quantity must be one of 's'" in wrong.stderr
     assert "does not exist" in call("plot", "nowhere.npz", "--out", tmp_path / "a.png").stderr
+
+
+@pytest.mark.parametrize(("text", "lines"), [("3", 3), ("0", 0), ("all", "all")])
+def test_members_of_an_ensemble_are_drawn_on_request(text, lines, tmp_path, monkeypatch):
+    dyn.solve(dyn.Model("euclidean"), [[0.1], [0.2]], [0.0, 1.0]).save(tmp_path / "two.npz")
+    drawn, plot = [], dyn.Trajectory.plot
+    monkeypatch.setattr(
+        dyn.Trajectory, "plot", lambda self, *values, **named: drawn.append(named) or plot(self, *values, **named)
+    )
+    assert call("plot", tmp_path / "two.npz", "--lines", text, "--out", tmp_path / "a.png").exit_code == 0
+    assert drawn == [{"lines": lines}]
+    refused = call("plot", tmp_path / "two.npz", "--lines", "some", "--out", tmp_path / "a.png")
+    assert refused.exit_code == 2 and "--lines" in refused.stderr
 
 
 def test_an_animation_is_written(tmp_path):

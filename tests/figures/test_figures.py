@@ -19,7 +19,8 @@ def test_each_figure_computes_draws_and_describes(name):
     parameters = {
         part: [*inspect.signature(getattr(figure, part)).parameters] for part in ("compute", "draw", "caption")
     }
-    assert parameters == {"compute": ["full"], "draw": ["data"], "caption": ["data", "full"]}
+    keys = ["keys"] * hasattr(figure, "KEYS")
+    assert parameters == {"compute": ["full", *keys], "draw": ["data"], "caption": ["data", "full"]}
     assert 0 < len(gallery.title(name)) <= 120 and not gallery.title(name).endswith(".")
 
 

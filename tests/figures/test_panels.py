@@ -1,5 +1,6 @@
 """Single panels of figures."""
 
+import importlib
 import re
 from itertools import pairwise
 
@@ -7,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-import figures
+import figures.fig2_eigenvalues
 from figures.__main__ import main
-from figures.panels import keep, panel_names, panels_of
+from figures.panels import keep, panel_keys, panel_names, panels_of
 
 TITLES = ("one", "two", "three")
 
@@ -99,6 +100,46 @@ def test_each_panel_is_written_with_the_caption_of_the_figure(tmp_path, monkeypa
     assert len(pictures) == 4 and all(one != other for one, other in pairwise(sorted(pictures)))
 
 
+INDEPENDENT = [name for name in figures.names() if hasattr(importlib.import_module(f"figures.{name}"), "KEYS")]
+
+
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_keys_are_those_of_the_panels(name):
+    module = importlib.import_module(f"figures.{name}")
+    assert len(module.KEYS) == len(module.PANELS) and not panel_keys(name, None)
+    assert [panel_keys(name, panel)[0] for panel in module.PANELS] == list(module.KEYS)
+    for panel, key in zip(module.PANELS, module.KEYS, strict=True):
+        word = f"{key:g}" if isinstance(key, float) else re.split(r"[^a-z0-9.]+", str(key[-1]).lower())[-1]
+        assert panel.endswith(word)
+
+
+def test_a_panel_that_needs_the_whole_figure_has_no_keys():
+    assert panel_keys("mechanism", "cosine") == ()
+
+
+def test_an_independent_panel_is_computed_alone(tmp_path, monkeypatch):
+    module, computed, drawn = figures.fig2_eigenvalues, [], []
+    monkeypatch.setattr(module, "compute", lambda full, keys: computed.append(keys) or dict.fromkeys(keys, "data"))
+    monkeypatch.setattr(module, "caption", lambda data, full: f"Caption of {len(data)} panel.")
+    monkeypatch.setattr(
+        module, "draw", lambda data: drawn.append(data) or (figure := Figure(), figure.subplots(2, 4))[0]
+    )
+    call = ["fig2_eigenvalues", "--panel", "cosine-isotropic", "--out", str(tmp_path)]
+    assert CliRunner().invoke(main, call).exit_code == 0
+    assert computed == [(("cosine", "isotropic"),)] and drawn == [dict.fromkeys(module.KEYS, "data")]
+    assert "Caption of 1 panel." in (tmp_path / "fig2_eigenvalues-cosine-isotropic.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_the_last_independent_panel_of_each_figure_has_picture_and_caption(name, tmp_path):
+    panel = panels_of(name)[-1]
+    done = CliRunner().invoke(main, [name, "--panel", panel, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / f"{name}-{panel}.png").stat().st_size > 10_000
+    assert (tmp_path / f"{name}-{panel}.md").read_text(encoding="utf-8").count("\n| ") in (0, 2, 4)  # one row a table
+
+
 def test_a_dot_in_the_name_of_a_panel_is_kept(tmp_path, monkeypatch):
     stand_in(monkeypatch)
     monkeypatch.setattr("figures.mechanism.PANELS", ("power-0.5", "a", "b", "c"))
@@ -120,3 +161,11 @@ def test_panels_are_listed():
     listed = CliRunner().invoke(main, ["mechanism", "--panel", "list"]).output
     assert listed.split() == [*panels_of("mechanism")]
     assert CliRunner().invoke(main, ["edge_of_stability", "--panel", "list"]).output.endswith("has one panel.\n")
+
+
+def test_the_picture_is_written_before_the_caption_is_computed(tmp_path, monkeypatch):
+    stand_in(monkeypatch)
+    seen = []
+    monkeypatch.setattr("figures.mechanism.caption", lambda *_: seen.extend(tmp_path.iterdir()) or "Text.")
+    assert CliRunner().invoke(main, ["mechanism", "--out", str(tmp_path)]).exit_code == 0
+    assert sorted(path.name for path in seen) == ["mechanism.pdf", "mechanism.png"]

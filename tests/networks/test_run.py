@@ -7,6 +7,7 @@ import pytest
 import dynamics as dyn
 from dynamics.networks import loop
 from dynamics.networks.run import DTYPES, check_seeds
+from dynamics.numerics import progress
 from dynamics.numerics.records import record_steps
 
 
@@ -90,3 +91,17 @@ def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
             a_run(dtype=dtype, device="gqu")
         assert jax.config.jax_enable_x64 is globally
     assert jax.config.jax_enable_x64 is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"batch_size": 50_000}, "(faster, with more sampling noise: batch_size=5000)"),
+        ({"seed": [0, 1]}, "(faster: fewer seeds)"),
+        ({}, "(faster: fewer steps with a larger `learning_rate`)"),
+    ],
+)
+def test_the_bar_of_long_training_says_what_would_be_faster(changes, hint, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "HINT_AFTER", -1.0)
+    a_run(progress=True, **changes)
+    assert hint in capsys.readouterr().err

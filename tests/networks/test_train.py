@@ -59,7 +59,7 @@ def test_a_linear_network_has_no_checkpoint(no_work):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "cosine"}, "`model` must be a Model, but is 'cosine'."),
+        ({"model": "cosine"}, "`model` must be a Model, such as Model('cosine'), but is 'cosine'."),
         ({"model": MODEL.replace(weight_decay=[0.1, 0.2])}, "`model` must have plain numbers as parameters"),
         ({"steps": -1}, "`steps` must be a whole number >= 0, but is -1."),
         ({"learning_rate": 0}, "`learning_rate` must be a positive number, but is 0."),

@@ -169,7 +169,7 @@ HUGE_COMMANDS = {
         lambda _: call("solve", "--modes", MILLION, "--inputs", MILLION),
         "Weights (1,000,000, 1,000,000) would take 16.0TB",
     ),
-    "modes": (lambda _: call("solve", "--modes", MILLION), "`modes` must be at most the number of inputs, 15"),
+    "modes": (lambda _: call("solve", "--modes", MILLION), "--modes must be at most the number of inputs, 15"),
     "times of a file": (
         toml(model=MODEL_TABLE, grid="{ weight_decay = [0.1] }", run=f"{{ s0 = [0.1], times = {RANGE} }}"),
         "A range of 1,000,000,000,000 points would take 64.0TB",

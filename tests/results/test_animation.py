@@ -1,5 +1,6 @@
 """Animations: curves are drawn from left to right, the file is written completely or not at all."""
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.animation import FFMpegWriter
@@ -7,8 +8,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import dynamics as dyn
+from dynamics.presentation.plotting import WIDTH
 from dynamics.results import animation
-from dynamics.results.animation import MOST_FRAMES, animate_figure
+from dynamics.results.animation import DPI, HOLD, MOST_FRAMES, animate_figure
 from tests.results.makers import made
 
 
@@ -99,14 +101,25 @@ def test_only_trajectories_are_drawn_together(tmp_path):
         made("descent").animate(tmp_path / "a.gif", "network")
 
 
-def test_without_ffmpeg_the_message_names_it(tmp_path, monkeypatch):
+def test_without_ffmpeg_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(FFMpegWriter, "isAvailable", lambda: False)
-    with pytest.raises(
-        dyn.ArgumentError, match=r"`path` must end in .gif, because .mp4 files are written by .* ffmpeg"
-    ):
+    written = r"Argument `path` must end in .gif, because .mp4 files are written by .* ffmpeg.*Install ffmpeg"
+    with pytest.raises(dyn.ArgumentError, match=written):
         made("descent").animate(tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_with_ffmpeg_all_frames_are_passed_to_it(tmp_path, monkeypatch):
+    """A script in the place of ffmpeg writes what it reads, the pixels of all frames, into the file."""
+    script = tmp_path / "ffmpeg"
+    script.write_text('#!/bin/sh\nfor last; do :; done\nexec cat > "$last"\n', encoding="utf-8")
+    script.chmod(0o755)
+    monkeypatch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", str(script))
+    path = made("descent").animate(tmp_path / "a.mp4", frames=3, frame_rate=2)
+    assert path.stat().st_size == 4 * (WIDTH * DPI) * (3 * DPI) * (3 + round(2 * HOLD))  # four bytes for a pixel
 
 
 @pytest.mark.skipif(not FFMpegWriter.isAvailable(), reason="ffmpeg is not installed")
 def test_ffmpeg_writes_a_film(tmp_path):
-    assert made("descent").animate(tmp_path / "a.mp4", frames=3).stat().st_size
+    path = made("descent").animate(tmp_path / "a.mp4", frames=3)
+    assert path.read_bytes()[4:8] == b"ftyp"  # the first box of a file in the format MP4

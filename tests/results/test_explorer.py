@@ -15,8 +15,24 @@ def test_each_mode_is_a_curve_with_a_label_under_the_pointer():
     np.testing.assert_array_equal([trace.y for trace in figure.data], flow.s.T)
     np.testing.assert_array_equal(figure.data[0].x, flow.t)
     assert [trace.showlegend for trace in figure.data] == [True, False]
-    assert "mode 2<br>t = %{x" in figure.data[1].hovertemplate
-    assert figure.layout.yaxis.type == "log" and figure.layout.title.text == "euclidean"
+    assert "mode 2, in order of initial eigenvalues<br>t = %{x" in figure.data[1].hovertemplate
+    assert figure.layout.yaxis.type == "log" and figure.layout.title.text == "euclidean loss"
+    assert figure.layout.yaxis.title.text == "eigenvalue s<sub>m</sub>"
+
+
+def test_modes_are_in_order_of_their_initial_eigenvalues():
+    flow = dyn.solve(dyn.Model("euclidean"), [0.5, 0.1], [0.0, 1.0])
+    np.testing.assert_array_equal([trace.y for trace in flow.explore().data], flow.s.T[::-1])
+
+
+def test_the_title_is_broken_into_lines_and_the_legend_states_another_model():
+    model = dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2" + " + beta * |z1|^2" * 10, beta=0.1))
+    flow = dyn.solve(model, [0.1], [0.0, 1.0])
+    figure = dyn.solve(model.replace(beta=0.2), [0.1], [0.0, 1.0]).explore(flow.explore())
+    assert "<br>" in figure.layout.title.text
+    assert figure.data[0].name == "theory: flow"
+    assert "user-defined loss" in figure.data[1].name and "0.2" in figure.data[1].name
+    assert [trace.line.dash for trace in figure.data] == ["solid", "dash"]
 
 
 def test_theory_and_network_share_a_figure():

@@ -136,9 +136,9 @@ def test_theory_is_drawn_over_the_points_of_the_network(order):
 def test_the_legend_has_an_entry_for_each_trajectory_and_a_key_of_modes():
     theory, network = theory_and_network()
     ax = theory.plot()
-    assert legend_texts(ax) == ["theory: descent map", "modes 1 to 3"]
+    assert legend_texts(ax) == ["theory: descent map", "3 modes, smallest to largest"]
     network.plot(ax)
-    assert legend_texts(ax) == ["theory: descent map", "network", "modes 1 to 3"]
+    assert legend_texts(ax) == ["theory: descent map", "network", "3 modes, smallest to largest"]
     ax.figure.canvas.draw()
     assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1
     assert ax.title.get_window_extent().y0 >= ax.get_legend().get_window_extent().y1 - 1
@@ -150,15 +150,24 @@ def test_the_legend_can_be_named_and_states_another_model():
     theory, _ = theory_and_network()
     ax = theory.plot(label="exact")
     dyn.iterate(dyn.Model("cosine"), [0.2, 0.5, 0.9], 3, 0.1).plot(ax)
-    assert legend_texts(ax) == ["exact", "theory: descent map, cosine", "modes 1 to 3"]
+    assert legend_texts(ax) == ["exact", "theory: descent map, cosine loss", "3 modes, smallest to largest"]
 
 
-def test_the_title_states_the_model_in_few_lines():
+def test_theories_in_the_same_axes_have_different_line_styles_and_networks_different_markers():
+    theory, network = theory_and_network()
+    ax = network.plot(network.plot(theory.plot(theory.plot())))
+    styles = [(line.get_linestyle(), line.get_marker()) for line in ax.lines[::3]]
+    assert styles == [("-", "None"), ("--", "None"), ("None", "o"), ("None", "s")]
+    own = plt.figure().add_subplot()
+    own.axhline(0.5)
+    assert theory.plot(own).lines[1].get_linestyle() == "-"
+    ax = theory.plot(theory.plot(color="red"), color="blue")
+    assert {line.get_linestyle() for line in ax.lines} == {"-"}
+
+
+def test_the_title_states_the_model():
     ax = dyn.iterate(dyn.Model("cosine", noise=(0.0, 0.1)), [0.2], 1, 0.1).plot()
-    assert ax.get_title() == "cosine, noise=(0.0, 0.1)" and legend_texts(ax) == ["theory: descent map"]
-    long = dyn.Loss.parse("|p - sg(z2)|^2 / 2" + " + 0.001 * |z1|^2" * 20)
-    lines = dyn.iterate(dyn.Model(long), [0.2], 1, 0.1).plot().get_title().splitlines()
-    assert len(lines) <= 3 and max(map(len, lines)) <= 64
+    assert ax.get_title() == "cosine loss, noise 0 and 0.1" and legend_texts(ax) == ["theory: descent map"]
 
 
 def test_axes_of_the_user_keep_their_title_and_have_no_legend():
@@ -188,12 +197,56 @@ def test_all_lines_are_visible_on_a_dark_background():
     assert ax.get_facecolor()[:3] == (0, 0, 0) and min(luminance) > 0.3
 
 
+# --- the order of modes ---------------------------------------------------------------------------------------------
+
+ORDERS = {"descending": [2, 1, 0], "mixed": [1, 2, 0]}
+
+
+def colours_by_value(ax):
+    """The colours of lines, sorted by the first value of each line."""
+    return [to_rgb(line.get_color()) for line in sorted(ax.lines, key=lambda line: line.get_ydata()[0])]
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("quantity", ["s", "target", "predictor"])
+def test_the_colour_of_a_mode_is_its_rank(order, quantity):
+    s0 = np.array([0.2, 0.5, 0.9])[order]
+    ax = dyn.iterate(dyn.Model("euclidean"), s0, 5, 0.1).plot(quantity=quantity)
+    np.testing.assert_allclose(colours_by_value(ax), mode_colors(3)[:, :3])
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_theory_and_network_have_the_same_colour_for_a_mode(order):
+    _, network = theory_and_network()
+    theory = dyn.iterate(network.model, network.s[0][order], 90, 0.1)
+    lines, points = colours_by_value(theory.plot()), colours_by_value(network.plot())
+    np.testing.assert_array_equal(lines, points)
+    upper = dyn.compare(theory, network).plot().figure.axes[0]
+    np.testing.assert_allclose(colours_by_value(upper), np.repeat(lines, 2, axis=0))
+
+
+def test_each_member_of_an_ensemble_has_its_own_order():
+    s0 = np.array([[0.1, 0.5], [0.5, 0.1]])
+    few = dyn.solve(dyn.Model("euclidean"), s0, [0.0, 1.0]).plot()
+    np.testing.assert_allclose(colours_by_value(few), np.repeat(mode_colors(2)[:, :3], 2, axis=0))
+    many = dyn.solve(dyn.Model("euclidean"), np.tile(s0, (10, 1)), [0.0, 1.0]).plot()
+    np.testing.assert_allclose([line.get_ydata()[0] for line in many.lines], [0.1, 0.5])
+
+
+def test_bands_of_deviations_have_the_order_of_the_lines():
+    predicted = dyn.iterate(dyn.Model("euclidean"), [0.5, 0.2], 2, 0.1)
+    ax = replace(predicted, deviation=0.1 * predicted.s, reliable=np.array([True] * 3)).plot()
+    for line, band in zip(ax.lines, ax.collections, strict=True):
+        assert band.get_paths()[0].vertices[:, 1].max() == pytest.approx(1.2 * max(line.get_ydata()))
+        assert to_rgb(line.get_color()) == to_rgb(band.get_facecolor()[0])
+
+
 # --- ensembles ------------------------------------------------------------------------------------------------------
 
 
 @cache
 def large_ensemble():
-    s0 = np.exp(np.random.default_rng(0).normal(0, 0.5, (1000, 2))) * [0.05, 0.5]
+    s0 = np.sort(np.exp(np.random.default_rng(0).normal(0, 0.5, (1000, 2))) * [0.05, 0.5])
     return dyn.solve(dyn.Model("euclidean"), s0, np.linspace(0, 5, 20))
 
 
@@ -210,10 +263,10 @@ def test_an_ensemble_is_drawn_as_median_and_quantiles():
             expected = np.quantile(ensemble.s[:, -1, mode], [outside, 1 - outside])
             np.testing.assert_allclose([last.min(), last.max()], expected, rtol=1e-9), name
             assert last.min() < ax.lines[mode].get_ydata()[-1] < last.max()
-    assert legend_texts(ax) == ["theory: flow, median of 1000", *BANDS, "modes 1 to 2"]
+    assert legend_texts(ax) == ["theory: flow, median of 1000", *BANDS, "2 modes, smallest to largest"]
 
 
-@pytest.mark.parametrize(("lines", "drawn"), [(None, 0), (False, 0), (True, 1000), (7, 7), (5000, 1000)])
+@pytest.mark.parametrize(("lines", "drawn"), [(None, 0), (0, 0), ("all", 1000), (7, 7), (5000, 1000)])
 def test_members_are_drawn_on_request(lines, drawn):
     ensemble = large_ensemble()
     ax = ensemble.plot(lines=lines)
@@ -221,9 +274,14 @@ def test_members_are_drawn_on_request(lines, drawn):
     assert [len(c.get_segments()) for c in members] == ([drawn] * 2 if drawn else [])
     if drawn:
         np.testing.assert_array_equal(members[1].get_segments()[-1][:, 1], ensemble.s[-1, :, 1])
+        entry = f"{drawn} of 1000 members" if drawn < 1000 else "all 1000 members"
+        handle = ax.get_legend().legend_handles[legend_texts(ax).index(entry)]
+        assert handle.get_linewidth() == members[0].get_linewidth()[0] and handle.get_color() == "black"
+    else:
+        assert len(legend_texts(ax)) == 2 + len(BANDS)
 
 
-@pytest.mark.parametrize("lines", [0, -1, 1.5, "all"])
+@pytest.mark.parametrize("lines", [-1, 1.5, "ten", True])
 def test_a_number_of_lines_that_is_none_is_refused(lines):
     with pytest.raises(dyn.ArgumentError, match="Argument `lines` must be"):
         large_ensemble().plot(lines=lines)

@@ -26,11 +26,21 @@ def test_print_fits_one_screen(result):
     assert 3 < len(lines) < 25 and max(map(len, lines)) <= 120
     text = " ".join(str(result).split())
     assert text.endswith(f" status {result.status}") and f" method {result.method}" in text
-    assert f"modes {result.s.shape[-1]}, times {len(result.t)}" in str(result)
+    modes, times = result.s.shape[-1], len(result.t)
+    assert f"{modes} mode{'s' * (modes != 1)}, {times} time{'s' * (times != 1)}" in str(result)
 
 
 def test_repr_is_one_line(result):
     assert "\n" not in repr(result) and str(result.s.shape) in repr(result)
+
+
+@pytest.mark.parametrize("name", ["ensemble", "networks"])
+def test_an_ensemble_is_printed_as_its_members_and_modes(name):
+    """Also if a matrix was meant, such as representations without negative entries."""
+    result = made(name)
+    members, modes = " x ".join(map(str, result.s.shape[:-2])), result.s.shape[-1]
+    for text in (repr(result), str(result)):
+        assert f"ensemble of {members} members of {modes} modes" in text
 
 
 def test_print_states_times_eigenvalues_and_settings():

@@ -18,7 +18,7 @@ DIMS = {"weight_decay": DECAYS, "sigma2": SIGMAS, "seed": range(12)}
 def dataset(*names, diverged=None):
     """The results of a sweep, made by hand, with different numbers at all points."""
     shape = [len(DIMS[name]) for name in names]
-    s = 0.1 + np.random.default_rng(0).random((*shape, STEPS, MODES))
+    s = 0.1 + np.sort(np.random.default_rng(0).random((*shape, STEPS, MODES)))
     status = np.ones(shape, np.int8)
     if diverged is not None:
         s[(*diverged, slice(2, None))], status[diverged] = np.inf, 2
@@ -38,7 +38,7 @@ def test_two_axes_give_rows_and_columns():
     for (row, column), ax in np.ndenumerate(axes):
         np.testing.assert_array_equal(modes(ax), runs.s.values[column, row])
     assert [ax.get_title() for ax in axes[0]] == ["weight decay = 0", "weight decay = 0.1", "weight decay = 0.3"]
-    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["sigma2 = 0.1", "sigma2 = 0.5"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["σ₂ = 0.1", "σ₂ = 0.5"]
     assert [ax.get_xlabel() for ax in axes[-1]] == ["step"] * 3
     assert {ax.get_yscale() for ax in axes.flat} == {"log"} and axes[0, 0].get_ylim() == axes[1, 2].get_ylim()
     turned = dyn.plot_sweep(runs, x="sigma2", y="weight_decay")
@@ -55,7 +55,23 @@ def test_other_axes_are_drawn_together():
         np.testing.assert_allclose(modes(panel), np.median(s, axis=0), rtol=1e-12)
     (legend,) = axes[0, 0].figure.legends
     texts = [text.get_text() for text in legend.texts]
-    assert texts == ["sweep, median of 12 runs (over seed)", *BANDS, "modes 1 to 2"]
+    assert texts == ["sweep, median of 12 runs (over seed)", *BANDS, "2 modes, smallest to largest"]
+
+
+def test_modes_are_drawn_in_order_of_their_initial_eigenvalues():
+    runs = dataset("weight_decay", "seed")
+    reversed_modes = runs.isel(mode=slice(None, None, -1)).assign(target=2 * runs.s.isel(mode=slice(None, None, -1)))
+    for quantity, factor in (("s", 1), ("target", 2)):
+        panels = dyn.plot_sweep(reversed_modes, quantity=quantity).flat
+        for ax, s in zip((ax for ax in panels if ax.figure is not None), runs.s.values, strict=True):
+            np.testing.assert_allclose(modes(ax), factor * np.median(s, axis=0), rtol=1e-12)
+
+
+def test_the_title_of_a_sweep_states_axes_and_model(tmp_path):
+    model, grid = dyn.Model("euclidean", noise=(0.0, 0.1)), {"sigma2": [0.0, 0.1], "weight_decay": [0.1]}
+    runs = dyn.sweep(model, grid, store=tmp_path / "runs.zarr", s0=[0.5], times=[0.0, 1.0])
+    figure = dyn.plot_sweep(runs).flat[0].figure
+    assert figure.get_suptitle() == "flow over σ₂, weight decay: euclidean loss, noise 0 and 0.1"
 
 
 def test_few_runs_are_drawn_one_by_one():
@@ -94,7 +110,7 @@ REFUSED = {
     "dataset": (lambda: {"dataset": [1, 2]}, "be a dataset"),
     "x": (lambda: {"x": "sigma1"}, "be one of 'weight_decay', 'sigma2', but is 'sigma1'"),
     "y": (lambda: {"x": "sigma2", "y": "sigma2"}, "be another axis than `x`"),
-    "quantity": (lambda: {"quantity": "status"}, "be one of 's', but is 'status'"),
+    "quantity": (lambda: {"quantity": "status"}, "be 's', but is 'status'"),
     "lines": (lambda: {"dataset": dataset("weight_decay", "seed"), "lines": -1}, "be a whole number"),
 }
 

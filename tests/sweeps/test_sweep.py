@@ -55,7 +55,7 @@ def test_a_sweep_equals_one_call_of_iterate(model, chunk, tmp_path):
     np.testing.assert_array_equal(dataset.weight_decay, DECAYS)
     np.testing.assert_array_equal(dataset.sigma2, SIGMAS)
     assert set(dataset.data_vars) == {"s", "blow_up_time", "status"}
-    assert dataset.attrs["progress"] == "complete" and dataset.title.startswith("descent map of Model(")
+    assert dataset.attrs["progress"] == "complete" and dataset.title.startswith("descent map over weight decay, σ₂: ")
 
 
 @parametrize("method", ["auto", "scipy", "jax"], quick=["auto", "scipy"])

@@ -56,7 +56,7 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
 @pytest.mark.parametrize(
     ("model", "s0", "message"),
     [
-        ("euclidean", None, "`model` must be a Model, but is 'euclidean'"),
+        ("euclidean", None, r"`model` must be a Model, such as Model\('cosine'\), but is 'euclidean'"),
         (dyn.Model("euclidean", inputs=np.eye(3)), None, "`model` must have white inputs"),
         (dyn.Model("euclidean", weight_decay=[0.0, 0.1]), None, "`model` must have plain numbers as parameters"),
         (dyn.Model(BELL.replace(beta=[0.1, 0.2])), None, "`model` must have plain numbers as parameters"),

@@ -194,6 +194,17 @@ def test_flow_is_compared_at_common_times():
     np.testing.assert_array_equal(result.network, networks().s[0, [0, 10, 40]])
 
 
+def test_print_states_how_many_times_are_common_and_what_to_do_if_there_could_be_more():
+    network, remedy = of_seeds(networks(), 0), "times of the other (times), or record the same steps (record)"
+    few = str(dyn.compare(dyn.solve(MODELS["cosine"], S0, RATE * np.linspace(0, 60, 8)), network))
+    assert "2 of 8 (theory), 2 of 61 (network)" in few and remedy in " ".join(few.split())
+    sparse = str(dyn.compare(dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, record=25), network))
+    assert "4 of 4 (theory), 4 of 61 (network)" in sparse and "for more" not in sparse
+    assert "common times" not in str(compared(1))
+    flows = [dyn.solve(MODELS["cosine"], S0, times) for times in ([0, 1, 2], [0, 1, 1.5, 2.5])]
+    assert "2 of 3 (flow (first)), 2 of 4 (flow (second))" in str(dyn.compare(*flows))
+
+
 def test_theory_is_matched_in_ascending_order():
     mixed = dyn.iterate(MODELS["cosine"], S0[[2, 0, 3, 1]], STEPS, RATE)
     result = dyn.compare(mixed, of_seeds(networks(), 0))
@@ -450,7 +461,7 @@ def test_two_theories_are_printed_with_their_names():
     lines = str(report).splitlines()
     assert lines[0] == "Descent map against flow at 21 times (t = 0 ... 2)"
     row = r"mode \d at the end +flow \S+ +descent map \S+ +deviation (\S+)"
-    deviations = [float(re.fullmatch(row, line.strip()).group(1)) for line in lines[3:]]
+    deviations = [float(re.fullmatch(row, line.strip()).group(1)) for line in lines if "at the end" in line]
     np.testing.assert_allclose(deviations, report.relative[-1], rtol=5e-3)
     assert repr(report) == "<Comparison: descent map against flow, 21 times, 2 modes>"
     assert "sampling errors" not in str(report)

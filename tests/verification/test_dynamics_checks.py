@@ -70,6 +70,32 @@ def test_nonlinear_fluctuations_are_distinguished_from_a_wrong_theory(monkeypatc
     """A mode vanishes ever faster, as W_P^-1 grows: the map is off by less with larger batches, unless it is wrong."""
     report = checked(432)
     text = " ".join(str(report).split())
-    assert report.passed and "with 1,280,000 samples" in text and "predicted fluctuations are unreliable" in text
+    assert report.passed and "on 1,280,000 samples a step, whose fluctuations cannot be predicted" in text
     longer_steps(monkeypatch, 1.05)
     assert "network" in failed(checked(432))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("factor", [1.0, 1.02, 0.98], ids=["the loss", "2 % more", "2 % less"])
+def test_the_samples_of_a_closure_hide_no_wrong_loss(monkeypatch, factor):
+    """Without noise, fluctuations are not predicted, and the map's own error does not fall with the batch."""
+    original = dynamics_checks.train
+
+    def trained(model, *arguments, **options):
+        wrong = dyn.Model(model.loss.replace(beta=factor * model.loss.parameters["beta"]))
+        return replace(original(wrong, *arguments, **options), model=model)
+
+    monkeypatch.setattr(dynamics_checks, "train", trained)
+    model = dyn.Model(dyn.Loss.parse("-beta * exp(-|p - sg(z2)|^2)", beta=1.0))
+    report = dyn.check(model, progress=False)
+    assert failed(report) == ([] if factor == 1 else ["network"])
+    network, text = report.levels[-1], " ".join(str(report).split())
+    assert "standard errors of the map's sampled rates" in text and f"at most {network.limit:.2g} (0.25 x" in text
+    assert factor != 1 or network.limit < 0.01
+
+
+def test_without_samples_in_the_closure_only_the_fall_counts():
+    comparison = replace(check(EUCLIDEAN).comparison, rounding=0.0)
+    exact, _ = dynamics_checks._check_fall([0.04, 0.02, 0.011], comparison, 0.0)
+    sampled, _ = dynamics_checks._check_fall([0.04, 0.02, 0.011], comparison, 0.002)
+    assert (exact.limit, exact.passed, sampled.limit, sampled.passed) == (0.01, False, 0.012, True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.results.plotting import title_of
+from dynamics.model.titles import title_of
 from dynamics.verification.subject import LevelCheck
 from tests.verification.levels import EUCLIDEAN, check
 
@@ -43,8 +43,9 @@ def test_a_comparison_shows_curves_with_errors_and_residuals():
     np.testing.assert_allclose(high - low, 2 * error, rtol=1e-6, atol=1e-15)
     assert len(bars.get_segments()) < 40
     texts = [text.get_text() for text in upper.get_legend().texts]
-    assert texts == ["theory", "network (± 2 sampling errors)", "modes 1 to 3"]
-    assert upper.get_title() == "euclidean, noise=(0.0, 0.1)" and lower.get_xlabel() == "step"
+    assert texts == ["theory", "network (± 2 sampling errors)", "3 modes, smallest to largest"]
+    assert upper.get_ylabel() == "eigenvalue $s_m$"
+    assert upper.get_title() == "euclidean loss, noise 0 and 0.1" and lower.get_xlabel() == "step"
 
 
 def test_residuals_are_in_units_of_the_sampling_error_with_a_band_of_two():
@@ -69,7 +70,7 @@ def test_two_theories_are_drawn_with_their_relative_deviation():
     lower = report.plot()
     upper = lower.figure.axes[0]
     np.testing.assert_allclose([a.get_ydata() for a in curves(lower, report)], report.relative.T, rtol=1e-12)
-    assert [t.get_text() for t in upper.get_legend().texts] == ["flow", "descent map", "modes 1 to 2"]
+    assert [t.get_text() for t in upper.get_legend().texts] == ["flow", "descent map", "2 modes, smallest to largest"]
     assert not lower.patches and lower.get_ylabel() == "relative deviation" and "time" in lower.get_xlabel()
 
 

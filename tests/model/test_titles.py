@@ -1,0 +1,80 @@
+"""Models as titles of plots: in words, signs and ranges."""
+
+import numpy as np
+import pytest
+
+import dynamics as dyn
+from dynamics.model.titles import formula, spread, symbol, title_of
+
+TITLES = {
+    "a catalogue loss": (dyn.Model("cosine"), "cosine loss"),
+    "numbers": (
+        dyn.Model("cosine", noise=(0.0, 0.1), weight_decay=0.01),
+        "cosine loss, noise 0 and 0.1, weight decay 0.01",
+    ),
+    "an ensemble": (
+        dyn.Model("euclidean", noise=(0.0, np.linspace(0.1, 0.5, 50))),
+        "euclidean loss, noise 0 and 0.1 to 0.5 (50 values)",
+    ),
+    "a predictor": (
+        dyn.Model("euclidean", predictor=dyn.ClosedForm(np.array([2.0, 0.5]), normalize=True)),
+        "euclidean loss, closed-form predictor (α = 0.5 to 2 (2 values), normalize)",
+    ),
+    "switches": (
+        dyn.Model("euclidean", stop_gradient="none", predictor=dyn.NoPredictor(), symmetrised=True),
+        "euclidean loss, no stop-gradient, no predictor, symmetrised",
+    ),
+    "a target": (
+        dyn.Model("euclidean", isotropic=True, target=dyn.EMA(0.99)),
+        "euclidean loss, isotropic, EMA target (decay 0.99)",
+    ),
+    "inputs": (dyn.Model("euclidean", inputs=np.diag([1.0, 0.5])), "euclidean loss, 2 correlated inputs"),
+    "a gain": (dyn.Model("cosine", gain="lambda^0.5"), "cosine loss, gain λ^0.5"),
+    "a user-defined loss": (
+        dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1), noise=(0, 0.1)),
+        "|p − sg(z₂)|²/2 + β·|z₁|², β = 0.1, noise 0 and 0.1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "title"), TITLES.values(), ids=TITLES)
+def test_a_title_states_what_is_not_the_default(model, title):
+    assert title_of(model).replace("\u00a0", " ") == title
+
+
+def test_a_brief_title_has_no_formulas():
+    loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1)
+    assert title_of(dyn.Model(loss), brief=True).replace("\u00a0", " ") == "user-defined loss, β = 0.1"
+    assert title_of(dyn.Model("cosine", gain="lambda^0.5"), brief=True) == "cosine loss, user-defined gain"
+
+
+FORMULAS = {
+    "-p . sg(z2) / (|p| * sqrt(0.1 + ||z2||**2))": "−p·sg(z₂)/(|p|·sqrt(0.1 + ‖z₂‖²))",
+    "|-p - z2| - -2 * norm(z1)": "|−p − z₂| − −2·norm(z₁)",
+    "W_P^-0.5 * z1": "W_P^−0.5·z₁",
+    "W_P^-2 * z1 + z2^12": "W_P⁻²·z₁ + z₂¹²",
+    "1e-5 * dot(z1, z2) + lambda^(1/2)": "1e-5·dot(z₁, z₂) + λ^(1/2)",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), FORMULAS.items())
+def test_a_formula_has_mathematical_signs(text, expected):
+    assert formula(text).replace("\u00a0", " ") == expected
+
+
+def test_a_formula_can_be_broken_before_plus_and_minus_only():
+    parts = formula("|p - sg(z2)|^2 / 2 + dot(z1, z2) - 3 * p . z2").split(" ")
+    assert [part[0] for part in parts[1:]] == ["−", "+", "−"]
+
+
+def test_symbols_and_values():
+    assert [symbol(name) for name in ("sigma1", "beta", "z2", "b", "weight_decay")] == [
+        "σ₁",
+        "β",
+        "z₂",
+        "b",
+        "weight_decay",
+    ]
+    assert (
+        spread(0.123456) == "0.1235" and spread([3.0]) == "3" and spread((0, [1, 1])) == "0 and 1\u00a0(2\u00a0values)"
+    )
