@@ -113,6 +113,7 @@ def _option(description: Option, **settings: Any) -> click.Option:
         float: {"type": float},
         tuple: {"nargs": 2, "type": float},
         list: {"type": Numbers()},
+        dict: {"type": Numbers(), "nargs": 3, "metavar": description.metavar},
         str: {"metavar": "|".join(description.choices), "shell_complete": _completion(description.choices)},
     }
     settings |= of_type[description.value_type]

@@ -32,7 +32,7 @@ from dynamics.model.options import (
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
-from dynamics.model.views import ViewsOption, WhiteViews
+from dynamics.model.views import Views, ViewsOption, WhiteViews
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
@@ -169,7 +169,15 @@ class Model(Value):
         flag="--gain",
         help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
     )
-    views: Any = option(None, described_by=ViewsOption)
+    views: Any = option(
+        None,
+        described_by=ViewsOption,
+        value_type=dict,
+        convert=lambda moments: Views.modes(*moments),
+        flag="--views",
+        metavar="ONLINE CROSS TARGET",
+        help="Second moments of the views in each mode, three lists such as 1,1.5 1,1 1,1.5; by default views are white.",
+    )
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
         """Create a model; a keyword that is no option is refused with advice."""

@@ -26,8 +26,8 @@ class Option:
         if the option is a pair of parameters; None if the option is not a parameter (a number or an array).
     flag: name of the option on the command line; None if the command line lacks the option.
     metavar: placeholder for the value in the help of the command line.
-    value_type: type of the value on the command line; a bool is a switch, a list is text such as "1,0.3", and a tuple
-        is a pair of numbers.
+    value_type: type of the value on the command line; a bool is a switch, a list is text such as "1,0.3", a tuple is a
+        pair of numbers, and a dict is three lists.
     convert: function that computes the value of the option from the value on the command line.
     example: a valid value, used where a value is needed and the option has none.
     implied: value that None stands for, in models in which the option has an effect; None if None is not allowed.
