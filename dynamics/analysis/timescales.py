@@ -167,20 +167,20 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
 
 def _slopes(field: EigenmodeField, s: Array) -> Array:
     """Return the derivative d(ds_m/dt)/ds_m (..., M) by finite differences, with all modes except m held fixed."""
-    shape = s.shape
+    shape, p = s.shape, field.parameters
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
     for multiple, coefficient in DIFFERENCE:
         for sign in (1, -1):
             moved = s * (1 + sign * multiple * STEP * each_mode)
-            velocity = eigenvalues.velocity(moved, field.of_eigenvalues(moved), field.parameters.rho)
+            velocity = eigenvalues.velocity(moved, p.cross * field.of_eigenvalues(moved), p.rho)
             slopes += sign * coefficient * velocity.diagonal(axis1=-2, axis2=-1) / (STEP * s[:, 0])
     return slopes.reshape(shape)
 
 
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
-    model.check_white_views()
+    model.check_eigenmodes()
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -195,10 +195,11 @@ def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
 def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
     p, solution = model.parameters, model.generated.exact
     assert solution is not None
-    alpha, *others = (a.astype(np.longdouble) for a in (p.alpha, *p.of_expectations, p.rho))
+    numbers = (p.cross, p.alpha, *p.of_expectations, p.rho / p.cross)
+    cross, alpha, *others = (a.astype(np.longdouble) for a in numbers)
     with np.errstate(all="ignore"):
         log_lam0, log_lam1 = (alpha * np.log(s.astype(np.longdouble)) for s in (s0, levels))
-        time = np.asarray(solution.time_to_reach(log_lam0, log_lam1, alpha, *others), float)
+        time = np.asarray(solution.time_to_reach(log_lam0, log_lam1, alpha, *others) / cross, float)
         never = ~(time > 0) | ~np.isfinite(time) | (s0 == 0)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 

@@ -473,6 +473,7 @@ class Model(Value):
     check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start
     check_weights = starts.check_weights
+    check_eigenmodes = starts.check_eigenmodes
     check_white_views = starts.check_white_views
     check_eigenvalues = starts.check_eigenvalues
 

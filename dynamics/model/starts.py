@@ -66,14 +66,19 @@ def _inputs(model: Model) -> int | str:
     return "N" if model.inputs is None else len(model.inputs)
 
 
+def check_eigenmodes(model: Model) -> None:
+    """Raise ArgumentError if eigenvectors rotate, so that modes have no rates."""
+    if model.inputs is not None:
+        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
+        errors.reject("model", requirement, model)
+
+
 def check_white_views(model: Model) -> None:
     """Raise ArgumentError unless both views have the same second moments in all directions.
 
     Analyses of modes call this function, because their formulas hold for modes with equal moments.
     """
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
+    check_eigenmodes(model)
     if model.views is not None:
         requirement = "have white views, because this analysis is not available for moments that differ between modes"
         errors.reject("model", requirement, model)

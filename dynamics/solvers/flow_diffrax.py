@@ -228,7 +228,7 @@ def _group(
 
         The reason is given in ``EqualModes``.
         """
-        if not keeps_equal_modes(forces.conserves, structure):
+        if not keeps_equal_modes(forces.conserves, structure, parameters):
             return jnp.asarray(False)
         earlier, later = (
             jax.vmap(lambda y, p: spread(coordinate(own(p)).backward(y).encoder), in_axes=-1)(y, columns)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynamics.model.parameters import Structure
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State, each
 
@@ -90,7 +90,7 @@ class EqualModes:
 
     def __init__(self, field: VectorField, rtol: float):
         conserves = field.model.generated.conserved is not None
-        self.applies = field.axes == 1 and keeps_equal_modes(conserves, field.structure)
+        self.applies = field.axes == 1 and keeps_equal_modes(conserves, field.structure, field.parameters)
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
@@ -104,11 +104,14 @@ class EqualModes:
         return self.spread < min(EQUAL * self.rtol, before)
 
 
-def keeps_equal_modes(conserves: bool, structure: Structure) -> bool:
+def keeps_equal_modes(conserves: bool, structure: Structure, parameters: Parameters) -> bool:
     """Return True if equal modes stay equal and only weight decay changes them (see ``EqualModes``).
 
-    conserves: True if the flow without weight decay conserves a sum over all modes. structure: components of the model.
+    Modes with different second moments of the views do not stay equal. conserves: True if the flow without weight decay
+    conserves a sum over all modes. structure, parameters: components and parameters of the model.
     """
+    if parameters.cross.shape[-1] > 1:
+        return False
     alone = structure.predictor != "learned" and not structure.separate_target and not structure.tracked
     return conserves and alone
 

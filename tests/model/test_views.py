@@ -130,6 +130,29 @@ def test_threshold_of_directcopy_with_noise_in_a_subspace(share):
         assert (s > 0.1) == (share < 1)
 
 
+def test_convergence_times_are_those_of_the_flow():
+    """By the formula, and by integration: with weight decay there is no formula."""
+    for model in (model_of("euclidean", "DirectCopy"), model_of("euclidean", "weight decay")):
+        level = 0.8 * CROSS / ONLINE
+        times = dyn.convergence_time(model, np.full(4, 0.1), level)
+        flow = dyn.solve(model, np.full(4, 0.1), np.sort(times))
+        reached = flow.s[np.argsort(np.argsort(times)), np.arange(4)]
+        np.testing.assert_allclose(reached, level, rtol=1e-7)
+
+
+def test_effective_rates_are_derivatives_of_the_flow():
+    """ds/dt = 2 s (c s - n1 s^2)/c for DirectCopy, in which s is the predictor eigenvalue."""
+    rates = dyn.effective_rates(model_of("euclidean", "DirectCopy"), S0)
+    np.testing.assert_allclose(rates, 2 * (2 * CROSS * S0 - 3 * ONLINE * S0**2), rtol=1e-8)
+
+
+def test_modes_that_meet_part_again():
+    """Equal modes of white views stay equal under the cosine loss; modes with other moments do not."""
+    model = dyn.Model("cosine", views=dyn.Views.modes([1.0, 2.0], [1.0, 1.0], [1.0, 2.0]))
+    flow = dyn.solve(model, [0.5, 0.5], [0.0, 5.0], until="steady")
+    assert flow.s[-1, 0] > 1.1 * flow.s[-1, 1]
+
+
 def test_time_is_in_units_of_the_shared_moment():
     """With n1/c and n2/c of white views, a mode is c times as fast."""
     white = dyn.Model("euclidean", noise=(0.3, 0.5))
