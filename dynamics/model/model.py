@@ -176,7 +176,7 @@ class Model(Value):
         convert=lambda moments: Views.modes(*moments),
         flag="--views",
         metavar="ONLINE CROSS TARGET",
-        help="Second moments of the views in each mode, three lists such as 1,1.5 1,1 1,1.5; if left out, views are white.",
+        help="Second moments of the views in each mode: three lists, such as 1,1.5 1,1 1,1.5; white if left out.",
     )
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
