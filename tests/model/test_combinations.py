@@ -14,7 +14,10 @@ def loss(text):
 
 
 PLAIN = loss("|p - sg(z2)|^2 / 2")
+VIEWS = dyn.Views.modes([1.0, 1.5], [1.0, 1.0], [1.0, 1.5])
 VIOLATIONS = [  # in the order of the rules
+    {"loss": "cosine", "views": VIEWS, "noise": (0.1, 0.0)},
+    {"loss": "cosine", "views": VIEWS, "inputs": np.eye(2)},
     {"loss": PLAIN, "isotropic": True},
     {"loss": PLAIN, "stop_gradient": "none"},
     {"loss": "cosine", "gain": "1", "isotropic": True},

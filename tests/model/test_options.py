@@ -107,5 +107,8 @@ def test_parameters_are_found_by_their_symbols(model):
     for name, value in model.parameter_values.items():
         if name in ("beta", "gamma"):
             np.testing.assert_array_equal(model.parameters.of_loss[0][..., 0], value)
+        elif name in ("sigma1", "sigma2"):
+            variance = getattr(model.parameters, name.replace("sigma", "excess"))
+            np.testing.assert_array_equal(variance[..., 0], np.square(value))
         elif name != "init":
             np.testing.assert_array_equal(getattr(model.parameters, symbols.get(name, name))[..., 0], value)
