@@ -441,16 +441,6 @@ def test_a_value_that_resembles_no_name_is_answered_with_the_list_alone(value):
 
 
 @pytest.mark.parametrize("call", [solve, iterate])
-def test_parameters_that_do_not_broadcast_are_named(call):
-    clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
-    with pytest.raises(dyn.ArgumentError) as raised:
-        call(model=clash)()
-    assert str(raised.value) == (
-        "The parameters of the model must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,)."
-    )
-
-
-@pytest.mark.parametrize("call", [solve, iterate])
 def test_eigenvalues_that_do_not_broadcast_with_the_model_are_refused(call):
     ensemble = dyn.Model("cosine", weight_decay=[0.0, 0.1])
     with pytest.raises(dyn.ArgumentError) as raised:

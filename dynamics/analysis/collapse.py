@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
+from dynamics.analysis.fixed_points import OTHERWISE
 from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
@@ -158,10 +159,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     if not _is_decided(model):
-        requirement = (
-            "have fixed points that determine the limit of the flow (for other models use `solve` with until='steady')"
-        )
-        errors.reject("model", requirement, model)
+        errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:

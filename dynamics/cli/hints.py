@@ -57,7 +57,7 @@ def _value_hint(option: click.Option, flag: str, following: list[str]) -> str:
     numbers = first.split(",") if "," in first and _are_numbers(first.split(",")) else []
     if option.nargs == 2 and numbers:
         return f"The two numbers of {flag} are separated by a blank: {flag} {' '.join(numbers)}."
-    if option.nargs == 2 and not _are_numbers(following[:2]):
+    if option.nargs == 2 and (len(following) < 2 or not _are_numbers(following[:2])):
         return f"{flag} has two numbers, such as {flag} 0 0.1."
     if option.multiple and numbers:
         return f"Repeat the option: {' '.join(f'{flag} {number}' for number in numbers)}."

@@ -50,12 +50,11 @@ class Expression(Value):
         for name in self.parameters:
             if not isinstance(name, str):
                 errors.reject(argument, "have parameters whose names are strings", name)
-            if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
-                errors.reject(
-                    argument,
-                    "have parameters whose names are ASCII identifiers not used by the grammar or by generated code",
-                    name,
-                    _advice(name),
+            if not name.isidentifier() or not name.isascii():
+                errors.reject(argument, "have parameters whose names are ASCII identifiers", name)
+            if _is_reserved(name):
+                raise errors.ArgumentError(
+                    f"Argument `{argument}` must have parameters with other names, {_advice(name)}"
                 )
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
@@ -80,6 +79,8 @@ class Expression(Value):
     def _completed(self, error: Any) -> str:
         """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
         message = str(error)
+        if error.unknown and _is_reserved(error.unknown):
+            return f"{message}; as a parameter it must have another name, {_advice(error.unknown)}"
         if error.unknown:
             values = "".join(f", {name}={errors.excerpt(value)}" for name, value in self.parameters.items())
             call = f"{type(self).__name__}.parse({errors.excerpt(self.text)}{values}, {error.unknown}=0.1)"
@@ -151,16 +152,15 @@ class Expression(Value):
 
 
 def _advice(name: str) -> str:
-    """Return advice on another name for a parameter, if the name is reserved."""
-    if name not in TAKEN:
-        return ""
-    listing = ", ".join(sorted(TAKEN - set(keyword.kwlist), key=str.lower))
-    return f"Choose another name, such as {name}_; reserved are {listing}, and keywords of Python."
+    """Return the reason why a parameter needs another name than a reserved one, and such a name."""
+    free = f"{name.removeprefix('operator_').strip('_') or 'c'}_"
+    return f"because {name!r} is reserved. Use another name, such as {free}, in the expression and for its value."
 
 
-def _is_generated(name: str) -> bool:
-    """Return True if a name is of a kind that is reserved for variables of generated code, such as "p1" or "_x"."""
-    return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
+def _is_reserved(name: str) -> bool:
+    """Return True if generated code or TOML files use a name, or all names of its kind, such as "p1" and "_x"."""
+    generated = name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
+    return generated or name in TAKEN
 
 
 def _value(name: str, value: Any) -> Any:

@@ -28,7 +28,7 @@ from dynamics.model.options import (
     shown,
     symbols_of,
     to_plain,
-    with_parameter,
+    with_parameters,
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
@@ -177,6 +177,7 @@ class Model(Value):
         check_combination(self)
         if self.stop_gradient is None and isinstance(self.loss, str) and self.gain is None:
             object.__setattr__(self, "stop_gradient", options(self)["stop_gradient"].implied)
+        self.batch_shape  # noqa: B018  # raises an error if shapes of parameters do not broadcast
 
     # --- as plain data and text -------------------------------------------------------------------------------------
 
@@ -358,15 +359,13 @@ class Model(Value):
         >>> dyn.Model("cosine").replace(alpha=0.5, sigma2=0.1)
         Model(loss='cosine', predictor=ClosedForm(alpha=0.5), noise=(0.0, 0.1))
         """
-        model = self
-        for name, value in parameters.items():
+        for name in parameters:
             if name in options(self) and name not in self.parameter_names:
                 numbers = errors.nearest(name, self.parameter_names)
                 advice = f"Did you mean '{numbers}'?" if numbers else f"Create another model with `{name}`."
                 errors.reject("parameter", f"be one of {', '.join(map(repr, self.parameter_names))}", name, advice)
             errors.choice("parameter", name, self.parameter_names)
-            model = with_parameter(model, name, value)
-        return model
+        return with_parameters(self, parameters)
 
     @cached_property
     def parameters(self) -> Parameters:

@@ -5,7 +5,7 @@ conversion to plain data (dictionaries, lists, numbers, text), the command line,
 combinations of options all use these descriptions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
@@ -112,7 +112,7 @@ class ComponentOption(Option):
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
         """Return the component with a new number for the parameter named ``parameter``."""
-        return with_parameter(value, parameter, number)
+        return with_parameters(value, {parameter: number})
 
     def to_plain(self, value: Any) -> dict[str, Any]:
         """Return the component as a dictionary with the name of its class, under the key "kind", and its options."""
@@ -311,13 +311,13 @@ def parameters_of(part: Any) -> dict[str, Any]:
     return {name: value for parameters in members for name, value in parameters.items()}
 
 
-def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return the model or component ``part`` with a new number for the parameter named ``parameter``."""
-    for name, description in options(part).items():
-        value = getattr(part, name)
-        if parameter in description.parameters(name, value):
-            return replace(part, **{name: description.with_parameter(name, value, parameter, number)})
-    raise KeyError(parameter)
+def with_parameters(part: Any, numbers: Mapping[str, Any]) -> Any:
+    """Return the model or component ``part`` with new numbers for some of its parameters, whose names are the keys."""
+    values = {name: getattr(part, name) for name in options(part)}
+    for parameter, number in numbers.items():
+        name = next(name for name, value in values.items() if parameter in options(part)[name].parameters(name, value))
+        values[name] = options(part)[name].with_parameter(name, values[name], parameter, number)
+    return replace(part, **values)
 
 
 # --- plain data and text --------------------------------------------------------------------------------------------

@@ -101,12 +101,11 @@ def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -
     """Return a mask (T,) of the records at times or steps. name: "t" or "step". recorded: all times or steps (T,)."""
     requirement = f"be a pair (low, high), a slice, or values that are recorded ({_listing(recorded)})"
     chosen = np.zeros(len(recorded), bool)
-    if isinstance(value, tuple) and len(value) == 2:
-        value = slice(*value)
-    if isinstance(value, slice):
-        low, high = _limit(name, value.start, -np.inf), _limit(name, value.stop, np.inf)
+    limits = slice(*value) if isinstance(value, tuple) and len(value) == 2 else value
+    if isinstance(limits, slice):
+        low, high = _limit(name, limits.start, -np.inf), _limit(name, limits.stop, np.inf)
         inside = np.flatnonzero((recorded >= low) & (recorded <= high))
-        chosen[inside[:: 1 if value.step is None else errors.count(name, value.step)]] = True
+        chosen[inside[:: 1 if limits.step is None else errors.count(name, limits.step)]] = True
         if not chosen.any():
             errors.reject(name, f"contain at least one recorded value ({_listing(recorded)})", value)
         return chosen

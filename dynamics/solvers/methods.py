@@ -150,7 +150,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         try:
             import heyoka  # noqa: F401
         except ImportError:
-            return 'where heyoka is not installed (pip install "ssl-dynamics[heyoka]")'
+            return 'where heyoka is not installed (pip install ".[heyoka]" in a clone)'
         return None
 
     def suits(self, problem: FlowProblem) -> bool:

@@ -229,7 +229,7 @@ def test_parameters_of_an_expression_are_parameters_of_the_model():
     with pytest.raises(
         dyn.ArgumentError, match=r"must have shapes that broadcast, but the shapes are alpha \(3,\), beta \(2,\)"
     ):
-        dyn.iterate(model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2]), S0, 1, 0.1)
+        model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2])
 
 
 # --- parameters that are arrays -------------------------------------------------------------------------------------
