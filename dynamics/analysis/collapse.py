@@ -132,9 +132,9 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     ------
     ArgumentError
         If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. This
-        is so for models with a learned, tracked or normalized predictor, with separate weights in the target branch, or
-        with correlated inputs. It is also so for cosine losses without a predictor, and for cosine losses without a
-        stop-gradient on the target. For such models, use ``solve(..., until="steady")``.
+        is so for models with a learned, tracked or normalized predictor, or with separate weights in the target branch.
+        It is also so for cosine losses without a predictor, and for cosine losses without a stop-gradient on the
+        target. For such models, use ``phase_diagram``, or ``solve(..., until="steady")``.
 
     Notes
     -----
@@ -158,6 +158,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.5 converges to 0.947214: attracted from below
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    model.check_white_inputs()
     if not _is_decided(model):
         errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
     fixed_points = equilibria(model, s0)
@@ -172,7 +173,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
 def _is_decided(model: Model) -> bool:
     """Return True if the fixed points determine the limit of the flow, whatever the initial eigenvalues are."""
     predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
-    if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
+    if predictor not in ("closed form", "none") or model.needs_learning_rate:
         return False
     standard = isinstance(model.loss, str) and model.stop_gradient == "target" and predictor == "closed form"
     return standard or not cosine

@@ -28,9 +28,7 @@ NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
+    model.check_white_inputs()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
         errors.reject("model", requirement, model)

@@ -171,9 +171,7 @@ def phase_diagram(
      ['isotropic' 'collapse']]
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
+    model.check_white_inputs()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"
         errors.reject("model", requirement, model)

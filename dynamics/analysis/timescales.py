@@ -180,9 +180,7 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
 
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
+    model.check_white_inputs()
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:

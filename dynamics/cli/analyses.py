@@ -150,7 +150,7 @@ def convergence_time(s0: list[float], level: list[float], **others: Any) -> Any:
 
     settings = {name: others[name] for name in ("learning_rate", "within", "rtol")}
     times = dyn.convergence_time(model_of(others), s0, level, **settings)
-    unknown = np.isnan(times).sum()
+    unknown = int(np.isnan(times).sum())
     status = f"{counted(unknown, 'mode')} may reach the level later" if unknown else "complete"
     levels = np.broadcast_to(level, times.shape)
     rows = [f"{s:g} reaches {end:g} at t = {t:.6g}" for s, end, t in zip(s0, levels, times, strict=True)]

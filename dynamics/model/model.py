@@ -447,6 +447,7 @@ class Model(Value):
 
     check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start
+    check_white_inputs = starts.check_white_inputs
     check_weights = starts.check_weights
     check_eigenvalues = starts.check_eigenvalues
 

@@ -173,3 +173,13 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
         raise errors.ArgumentError(
             f"Argument `{name}` must {requirement}, but its leading dimensions are {leading}."
         ) from None
+
+
+def check_white_inputs(model: Model) -> None:
+    """Raise ArgumentError if the inputs of a model are correlated, so that its modes have no rates."""
+    if model.inputs is not None:
+        requirement = (
+            "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates (for such "
+            "models use `solve` and `iterate`, from weights)"
+        )
+        errors.reject("model", requirement, model)

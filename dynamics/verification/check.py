@@ -131,9 +131,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     check_progress(progress)
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
+    model.check_white_inputs()
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)

@@ -6,6 +6,7 @@ import pytest
 import dynamics as dyn
 from tests.marks import parametrize
 
+OTHERWISE = r"have fixed points that determine .* use `phase_diagram`, or `solve` with until=.steady.\)"
 S0, NOISE = np.array([0.0, 0.001, 0.1, 0.5, 2.0]), (0.3, 0.1)
 N1, N2 = 1 + NOISE[0] ** 2, 1 + NOISE[1] ** 2
 END = 1e5  # of the flows; the slowest mode, of eigenvalue 0.1^2 under a square predictor, needs some 1e4
@@ -175,10 +176,22 @@ def test_print_gives_end_and_reason_of_each_mode():
     ids=str,
 )
 def test_models_whose_end_only_the_flow_decides_are_refused(options):
-    with pytest.raises(
-        dyn.ArgumentError, match=r"have fixed points that determine .* use `solve` with until='steady'\)"
-    ):
+    other = r"have white inputs, .* use `solve` and `iterate`, from weights\)" if "inputs" in options else OTHERWISE
+    with pytest.raises(dyn.ArgumentError, match=other):
         dyn.collapse(dyn.Model(**({"loss": "euclidean"} | options)), S0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"predictor": dyn.Learned()}, {"target": dyn.EMA(0.9)}, {"loss": "|p - sg(z2)|^2 / |z1|^2"}],
+    ids=str,
+)
+def test_other_models_have_what_the_message_names(options):
+    model = dyn.Model(**({"loss": "euclidean"} | options))
+    rate = 0.1 if model.needs_learning_rate else None
+    assert dyn.solve(model, [0.2, 0.5], [0.0, 1.0], until="steady", learning_rate=rate).s.shape[-1] == 2
+    axes = ("weight_decay", (0.0, 0.3)), ("learning_rate", (0.1, 0.5))
+    assert dyn.phase_diagram(model, [0.2, 0.5], *axes, points=2, steps=64, progress=False).model == model
 
 
 def test_bad_arguments_are_refused():

@@ -100,13 +100,12 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters whose names are ASCII identifiers not used by the grammar or by "
-            "generated code, but is 'rho'",
+            "`loss` must have parameters with other names, because 'rho' is reserved. Use another name, such as rho_",
         ),
-        (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
-        (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
-        (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "but is '_a'"),
-        (dyn.Loss, "if * |p|^2", {"if": 1.0}, "but is 'if'"),
+        (dyn.Loss, "h * |p|^2", {"h": 1.0}, "because 'h' is reserved"),
+        (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "because 'p3' is reserved"),
+        (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "because '_a' is reserved"),
+        (dyn.Loss, "if * |p|^2", {"if": 1.0}, "because 'if' is reserved"),
         (dyn.Loss, "β * |p|^2", {"β": 1.0}, "but is 'β'"),
         (dyn.Loss, "|p|^2", {"2a": 1.0}, "but is '2a'"),
         (

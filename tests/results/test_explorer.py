@@ -73,5 +73,5 @@ def test_another_figure_or_quantity_is_refused():
 
 def test_without_plotly_the_message_names_the_extra(monkeypatch):
     monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(errors.MissingExtraError, match=r"plotly.*pip install \"ssl-dynamics\[interactive\]\""):
+    with pytest.raises(errors.MissingExtraError, match=r"plotly.*pip install \"\.\[interactive\]\""):
         made("flow").explore()
