@@ -174,8 +174,6 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
     become the names of the closure and of the method that all blocks use. Raises ArgumentError if an argument is not
     valid.
     """
-    parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
-    ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
         errors.reject(
@@ -183,6 +181,8 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
             "have plain numbers as parameters; a parameter with several values must be an axis of the grid",
             model,
         )
+    parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
+    ensemble = model.replace(**open_axes(parameters))
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
