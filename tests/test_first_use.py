@@ -40,7 +40,7 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
     "misspelt parameter": (lambda: dyn.Loss.parse("|p|^2 * beta", bta=1.0), "Did you mean `bta`?"),
     "reserved name": (
         lambda: dyn.Loss.parse("|p|^2 * alpha", alpha=0.1),
-        "but is 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
+        "has the key 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
     ),
     "detach": (lambda: dyn.Loss.parse("|p - detach(z2)|^2"), "Did you mean `sg`?"),
     "matrix product": (lambda: dyn.Model("-p @ z2"), "scalar products are written `p . z2`"),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +49,10 @@ class Expression(Value):
         errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
             if not isinstance(name, str):
-                errors.reject(argument, "have parameters whose names are strings", name)
+                _reject_key("strings as keys", name)
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
-                errors.reject(
-                    argument,
-                    "have parameters whose names are ASCII identifiers not used by the grammar or by generated code",
+                _reject_key(
+                    "as keys ASCII identifiers that neither the loss grammar nor generated code uses",
                     name,
                     _advice(name),
                 )
@@ -148,6 +147,11 @@ class Expression(Value):
             example = f"dyn.{cls.__name__}.parse({(*arguments, cls.example)[0]!r}, {values})"
             raise errors.ArgumentError(f"{cls.__name__} takes parameters in a dictionary; use {example}.")
         return super().__new__(cls)
+
+
+def _reject_key(keys: str, key: Any, advice: str = "") -> NoReturn:
+    message = f"Argument `parameters` must have {keys}, but has the key {errors.excerpt(key)}. {advice}"
+    raise errors.ArgumentError(message.rstrip())
 
 
 def _advice(name: str) -> str:

@@ -98,7 +98,12 @@ def select(trajectory: Trajectory, t: Any, step: Any, modes: Any, members: Any, 
 
 
 def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -> npt.NDArray[np.bool_]:
-    """Return a mask (T,) of the records at times or steps. name: "t" or "step". recorded: all times or steps (T,)."""
+    """Return a mask (T,) of the records that an argument of ``Trajectory.select`` selects.
+
+    name: "t" or "step", the name of the argument. value: the value of the argument, such as a range or a list of times
+    or steps. recorded: times or steps of all records, (T,). nearest: True to select the nearest record if there is no
+    record at a time or step in ``value``.
+    """
     requirement = f"be a pair (low, high), a slice, or values that are recorded ({_listing(recorded)})"
     chosen = np.zeros(len(recorded), bool)
     if isinstance(value, tuple) and len(value) == 2:

@@ -255,10 +255,11 @@ def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradi
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B |x1|^2, eta^2/B x1 . x2 and eta^2/B |x2|^2 for the views x1 and x2, each (samples, 1).
+    """Return eta^2/B |x1|^2, eta^2/B x1 . x2 and eta^2/B |x2|^2 for samples of the views x1 and x2, each (samples, 1).
 
-    |x1|^2, x1 . x2 and |x2|^2 are sums over all N inputs. The samples contain only the D inputs of the weights (M, D);
-    the terms of the other inputs are replaced by their means.
+    eta is the learning rate, and B is the batch size. views: x1 and x2, each (samples, D). A view has N >= D components
+    in total, but a sample contains only the D components that the weights (M, D) use. |x1|^2, x1 . x2 and |x2|^2 are
+    sums over all N components, in which the terms of the N - D other components are replaced by their means.
     """
     x1, x2 = views
     outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
