@@ -105,7 +105,10 @@ def _phrases(part: Any, name: str, brief: bool) -> list[str]:
 
 
 def _expression(kind: str, expression: Any, brief: bool) -> list[str]:
-    """Return a user-defined loss or gain as a formula, and the values of its parameters."""
+    """Return the phrases for a user-defined loss or gain: its formula, and the value of each of its parameters.
+
+    kind: "loss" or "gain". brief: True to write, for example, "user-defined loss" in place of the formula.
+    """
     text = f"user-defined {kind}" if brief else formula(expression.text)
     text = f"{kind} {text}" if kind != "loss" and not brief else text
     return [text, *(f"{symbol(name)}{EQUALS}{spread(value)}" for name, value in expression.parameters.items())]
