@@ -106,7 +106,7 @@ class AccuracyWarning(UserWarning):
 
 
 def warn_caller(message: str, kind: type[Warning] = AccuracyWarning) -> None:
-    """Issue a warning that points to the line of the user's code that called this package."""
+    """Issue a warning of class ``kind`` that points to the line of the user's code that called this package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("dynamics", "numpy"):
         frame, level = frame.f_back, level + 1
@@ -260,7 +260,7 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
 
     Raises ArgumentError for a value that NumPy cannot convert to an array, and for an array with masked entries. All
     arrays that a user passes go through this function. Integers that are too large for NumPy's integer types become
-    floats.
+    floats. name, requirement: name of the argument, and what it must be, for the message (see ``reject``).
     """
     if isinstance(value, range) and len(value) > LONGEST_RANGE:
         reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)

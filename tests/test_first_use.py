@@ -41,7 +41,7 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
     "misspelt parameter": (lambda: dyn.Loss.parse("|p|^2 * beta", bta=1.0), "Did you mean `bta`?"),
     "reserved name": (
         lambda: dyn.Loss.parse("|p|^2 * alpha", alpha=0.1),
-        "Argument `loss` must have parameters with other names, because 'alpha' is reserved. "
+        "Argument `parameters` must have as keys names that are not reserved, but has the key 'alpha'. "
         "Use another name, such as alpha_, in the expression and for its value.",
     ),
     "reserved name without value": (
@@ -49,7 +49,7 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
         "such as tau_, in the expression and for its value",
     ),
     "reserved kind of name": (lambda: dyn.Loss.parse("|p|^2 * _c", _c=0.1), "such as c_, in the expression and for"),
-    "no identifier": (lambda: dyn.Loss("|p|^2", {"a b": 0.1}), "have parameters whose names are ASCII identifiers"),
+    "no identifier": (lambda: dyn.Loss("|p|^2", {"a b": 0.1}), "must have as keys ASCII identifiers, but has the key"),
     "arrays of noise of different lengths": (
         lambda: dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3))),
         "must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,).",

@@ -180,7 +180,11 @@ def _is_decided(model: Model) -> bool:
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
-    """Return the prediction for a cosine loss, under which the eigenvalues of all surviving modes become equal."""
+    """Return the prediction for a cosine loss, under which the eigenvalues of all surviving modes become equal.
+
+    s0: initial eigenvalues (M,). fixed_points: the fixed points of the model, with the value of the conserved quantity
+    at s0.
+    """
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
         reason = "weight decay shrinks all modes, and this loss does not set the size of modes"
@@ -192,7 +196,10 @@ def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equ
 
 
 def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[float, str]:
-    """Return the final eigenvalue of an independent mode with the initial eigenvalue s, and the reason."""
+    """Return the final eigenvalue of an independent mode with the initial eigenvalue s, and the reason in words.
+
+    fixed_points: all fixed points of the model.
+    """
     if s == 0:
         return 0.0, "zero from the start"
     stationary = np.unique(np.concatenate([np.zeros(1), *(equilibrium.s for equilibrium in fixed_points)]))[1:]

@@ -13,6 +13,7 @@ from dynamics.model.options import ComponentOption, options
 RENAMED = {  # words for arguments that are no option of the command, or that have another name there
     "model": "the model",
     "parameter": "PARAMETER",
+    "parameters": "--parameter",
     "path": "FILE",
     "times": "--end-time",
     "until": "--until",

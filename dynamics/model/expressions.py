@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +49,11 @@ class Expression(Value):
         errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
             if not isinstance(name, str):
-                errors.reject(argument, "have parameters whose names are strings", name)
+                _reject_key("strings as keys", name)
             if not name.isidentifier() or not name.isascii():
-                errors.reject(argument, "have parameters whose names are ASCII identifiers", name)
+                _reject_key("as keys ASCII identifiers", name)
             if _is_reserved(name):
-                raise errors.ArgumentError(
-                    f"Argument `{argument}` must have parameters with other names, {_advice(name)}"
-                )
+                _reject_key("as keys names that are not reserved", name, _advice(name))
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(values))
@@ -80,7 +78,7 @@ class Expression(Value):
         """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
         message = str(error)
         if error.unknown and _is_reserved(error.unknown):
-            return f"{message}; as a parameter it must have another name, {_advice(error.unknown)}"
+            return f"{message}. As the name of a parameter it is reserved. {_advice(error.unknown)}"
         if error.unknown:
             values = "".join(f", {name}={errors.excerpt(value)}" for name, value in self.parameters.items())
             call = f"{type(self).__name__}.parse({errors.excerpt(self.text)}{values}, {error.unknown}=0.1)"
@@ -151,10 +149,15 @@ class Expression(Value):
         return super().__new__(cls)
 
 
+def _reject_key(keys: str, key: Any, advice: str = "") -> NoReturn:
+    message = f"Argument `parameters` must have {keys}, but has the key {errors.excerpt(key)}. {advice}"
+    raise errors.ArgumentError(message.rstrip())
+
+
 def _advice(name: str) -> str:
-    """Return the reason why a parameter needs another name than a reserved one, and such a name."""
+    """Return advice on another name for a parameter that has a reserved one."""
     free = f"{name.removeprefix('operator_').strip('_') or 'c'}_"
-    return f"because {name!r} is reserved. Use another name, such as {free}, in the expression and for its value."
+    return f"Use another name, such as {free}, in the expression and for its value."
 
 
 def _is_reserved(name: str) -> bool:

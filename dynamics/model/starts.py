@@ -146,7 +146,10 @@ def matrix_advice(s: Array) -> str:
 
 
 def _weights_advice(weights: Array, white: bool) -> str:
-    """Return advice on what to pass in place of weights of the wrong shape; "" if there is none."""
+    """Return advice on what to pass in place of weights of the wrong shape; "" if there is no advice.
+
+    white: True if the inputs of the model are white.
+    """
     if weights.ndim == 1:
         what = "A network" if white else "A model with `inputs`"
         return f" {what} starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5)."

@@ -82,7 +82,12 @@ def _integer(tokens: list[str]) -> str:
 
 
 def _phrases(part: Any, name: str, brief: bool) -> list[str]:
-    """Return one option of a model or component in words."""
+    """Return the phrases that describe the value of one option of a model, predictor or target, for a title.
+
+    part: the model, predictor or target. name: name of the option. Most options have one phrase, such as "α = 0.5"; a
+    user-defined loss or gain has a phrase for each parameter, too. brief: True to leave out the formula of a
+    user-defined expression.
+    """
     value, words = getattr(part, name), name.replace("_", " ")
     if isinstance(options(part)[name], ExpressionOption):
         return _expression(words, value, brief)
@@ -100,7 +105,10 @@ def _phrases(part: Any, name: str, brief: bool) -> list[str]:
 
 
 def _expression(kind: str, expression: Any, brief: bool) -> list[str]:
-    """Return a user-defined loss or gain as a formula, and the values of its parameters."""
+    """Return the phrases for a user-defined loss or gain: its formula, and the value of each of its parameters.
+
+    kind: "loss" or "gain". brief: True to write, for example, "user-defined loss" in place of the formula.
+    """
     text = f"user-defined {kind}" if brief else formula(expression.text)
     text = f"{kind} {text}" if kind != "loss" and not brief else text
     return [text, *(f"{symbol(name)}{EQUALS}{spread(value)}" for name, value in expression.parameters.items())]

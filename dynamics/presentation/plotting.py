@@ -234,7 +234,10 @@ def set_title(ax: Axes, *texts: str) -> None:
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
-    """Draw a legend above the axes, below the title if there is one."""
+    """Draw a legend above the axes, below the title if there is one.
+
+    columns: number of columns of the legend. options: further arguments of matplotlib's ``Axes.legend``.
+    """
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
     place |= {"columnspacing": 1.2, "borderaxespad": 0.2}
     with styled():

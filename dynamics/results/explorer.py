@@ -82,7 +82,11 @@ def _unused_look(figure: Any, points: bool) -> dict[str, Any]:
 
 
 def _curve(along: Any, values: Any, mode: int, color: str, name: str, look: dict[str, Any], axis: str) -> Any:
-    """Return the line or the points of a mode; the legend has one entry for all modes of a trajectory."""
+    """Return the line or the points of a mode, as a Plotly trace.
+
+    along, values: values on the horizontal and on the vertical axis, (T,). name: name of the trajectory, for which the
+    legend has one entry. look: properties of the trace. axis: label of the horizontal axis.
+    """
     order = f"mode {mode + 1}, in order of initial eigenvalues"
     curve = go.Scatter(
         x=along,
@@ -97,7 +101,11 @@ def _curve(along: Any, values: Any, mode: int, color: str, name: str, look: dict
 
 
 def _add_band(figure: Any, along: Any, members: Any, color: str, name: str) -> None:
-    """Fill the band between the lowest and the highest quantile of a mode over the members (B, T)."""
+    """Fill the band between the lowest and the highest quantile of a mode over an ensemble.
+
+    along: values on the horizontal axis, (T,). members: values of the mode in each ensemble member, (B, T). name: name
+    of the trajectory, to whose legend entry the band belongs.
+    """
     for values, fill in zip(quantiles_of(members, (QUANTILES[0], QUANTILES[-1])), ("none", "tonexty"), strict=True):
         look = {"mode": "lines", "line": {"width": 0, "color": color}, "opacity": 0.2, "hoverinfo": "skip"}
         figure.add_trace(go.Scatter(x=along, y=values, fill=fill, legendgroup=name, showlegend=False, **look))

@@ -78,9 +78,11 @@ def plot_trajectory(
 
 
 def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of lines, or of points; they differ from those of other trajectories in the axes.
+    """Return the matplotlib properties with which a trajectory is drawn into axes: of lines, or of points.
 
-    They do not if ``style``, the properties that the user has chosen, contains a colour.
+    points: True for points. records: number of records of the trajectory. style: properties that the user has chosen.
+    The line style or the marker differs from those of other trajectories in the axes, unless ``style`` contains a
+    colour.
     """
     look = NETWORK | {"markevery": max(1, round(records / POINTS))} if points else THEORY
     others = [line for line in ax.lines if line in _drawn]
@@ -180,7 +182,11 @@ def draw_modes(
 
 
 def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float64], look: dict[str, Any]) -> None:
-    """Draw one line for each mode of values (T, M); lines, unlike points, have an edge in the background's colour."""
+    """Draw one line, or one set of points, for each mode of values (T, M).
+
+    along: values on the horizontal axis, (T,). look: matplotlib properties. Lines, unlike points, have an edge in the
+    background's colour.
+    """
     label = look.get("label")
     if look.get("linestyle") != "none" and "path_effects" not in look:
         look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
@@ -213,7 +219,10 @@ def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) ->
 
 
 def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
-    """Draw a band of two predicted standard deviations around each mode."""
+    """Draw a band of two predicted standard deviations around the eigenvalues of each mode of a trajectory.
+
+    along: values on the horizontal axis, (T,).
+    """
     label: str | None = DEVIATIONS
     colors = mode_colors(trajectory.s.shape[-1], ax)
     means, deviations = in_order(trajectory.s, trajectory.s), in_order(trajectory.deviation, trajectory.s)
@@ -225,7 +234,11 @@ def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
 
 
 def mark_unreliable(ax: Axes, along: npt.NDArray[Any], reliable: npt.NDArray[np.bool_] | None) -> None:
-    """Hatch the part of the horizontal axis from the first value at which a prediction is unreliable."""
+    """Hatch the part of the axes from the first record at which a prediction is unreliable.
+
+    along: values of the records on the horizontal axis, (T,). reliable: for each record, True if the prediction is
+    reliable, (T,); None for a result without such a prediction.
+    """
     if reliable is None or reliable.all():
         return
     edge = to_rgba(ink(ax), 0.2)

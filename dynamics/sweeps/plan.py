@@ -141,8 +141,9 @@ def _calculation_of(given: dict[str, Any]) -> Calculation:
 def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return all arguments of ``solve``, ``iterate`` or ``train`` that are not axes of the grid.
 
-    An argument that is not in ``given`` has its default. Raises ArgumentError if an argument is missing, unknown, or
-    also an axis of the grid.
+    calculation: the function that the sweep calls. axes: values of the axes of the grid. given: arguments of the sweep;
+    an argument of the function that is not in ``given`` has its default. Raises ArgumentError if an argument is
+    missing, unknown, or also an axis of the grid.
     """
     signature = inspect.signature(CALLS[calculation.function]).parameters
     excluded = ("model", "progress", *calculation.excluded)
@@ -262,7 +263,8 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
     """Return the coordinates of the dataset of results, without the axes of the grid.
 
     The first coordinate belongs to the axis of recorded states: "time" for flows, and "step" for descent maps and
-    networks. Initial values that are an axis of the grid are the coordinate "start".
+    networks. Initial values that are an axis of the grid are the coordinate "start". calculation: the function that the
+    sweep calls.
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:

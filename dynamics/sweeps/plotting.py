@@ -112,7 +112,8 @@ def plot_sweep(
 def _values(dataset: xr.Dataset, quantity: str, sides: list[str], pooled: list[str], along: str) -> Any:
     """Return a quantity of a dataset with the axes of the panels, the pooled runs, the recorded states and the modes.
 
-    All axes of pooled runs are one axis.
+    sides: axes of the grid along which panels are drawn. pooled: all other axes of the grid, which become one axis in
+    the result. along: axis of recorded states, "time" or "step".
     """
     array = dataset[quantity].transpose(*sides, *pooled, along, ...)
     modes = array.sizes.get("mode", 1)
@@ -170,7 +171,11 @@ def _call(dataset: xr.Dataset) -> str:
 
 
 def _look(dataset: xr.Dataset, along: str, pooled: list[str], members: int) -> dict[str, Any]:
-    """Return the properties of lines, or of points for networks; the label states which points are drawn together."""
+    """Return the matplotlib properties of lines, or of points for networks, with the label of the legend.
+
+    The label has the name of the function that the sweep has called, the number of runs in a panel (``members``), and
+    the axes of the grid over which these runs are pooled (``pooled``). along: axis of recorded states.
+    """
     call = _call(dataset)
     name = FUNCTIONS.get(call, call.rpartition(".")[2])
     if pooled and members > 1:
@@ -181,7 +186,10 @@ def _look(dataset: xr.Dataset, along: str, pooled: list[str], members: int) -> d
 
 
 def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> None:
-    """Write into a panel how many of its runs are not complete, and why."""
+    """Write into a panel how many of its runs are not complete, and why.
+
+    index: dictionary from axes of the grid to the position of the panel along these axes.
+    """
     if "status" not in dataset:
         return
     status = dataset["status"].isel(index).values
@@ -198,7 +206,8 @@ def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> None:
 def _limit(axes: Any, values: Any, logarithmic: bool) -> None:
     """Set the limits of the vertical axes by the eigenvalues of complete runs, if other runs diverge or stop.
 
-    The axes end at ten times the largest of these eigenvalues.
+    The axes end at ten times the largest of these eigenvalues. values: all drawn values, with the recorded states and
+    the modes as last axes. logarithmic: True if the vertical axes are logarithmic; other axes are left unchanged.
     """
     ends = values[..., -1, :]  # a run that diverged or stopped has no finite value at the end
     complete = np.isfinite(ends).all(axis=-1)

@@ -63,9 +63,12 @@ MISTAKES = {  # a mistake: (arguments, what the message says)
     ),
     "reserved name": (
         [*SOLVE, "--loss", "|p|^2 * tau", "--parameter", "tau=1"],
-        "'tau' is reserved. Use another name,",
+        "but has the key 'tau'. Use another name, such as tau_,",
     ),
-    "reserved name without value": ([*SOLVE, "--loss", "|p|^2 * tau"], "'tau' is reserved. Use another name,"),
+    "reserved name without value": (
+        [*SOLVE, "--loss", "|p|^2 * tau"],
+        "`tau` is an unknown name; known names are z1, z2, p, W_P. As the name of a parameter it is reserved. Use",
+    ),
     "half a pair": (["solve", "--noise", "0.1", "--points", "3"], "--noise has two numbers, such as --noise 0 0.1."),
 }
 
