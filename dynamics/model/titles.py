@@ -29,13 +29,10 @@ COMPONENTS = {  # predictors and targets, by the names of their classes
 def title_of(model: "Model", brief: bool = False, swept: Collection[str] = ()) -> str:
     """Return a model on one line: its loss, and the options that differ from the default.
 
-    Arrays are represented by their range and size. The line may be broken after commas, and within formulas; elsewhere
-    there are no-break spaces. brief: True to leave out the formulas of user-defined expressions. swept: names of
-    parameters whose values are left out, because they vary in the plot.
+    Arrays are represented by their range and size. brief: True to leave out the formulas of user-defined expressions.
+    swept: names of parameters whose values are left out, because they vary in the plot.
     """
-    loss = (
-        [f"{model.loss}{FIXED}loss"] if isinstance(model.loss, str) else _expression("loss", model.loss, brief, swept)
-    )
+    loss = [f"{model.loss} loss"] if isinstance(model.loss, str) else _expression("loss", model.loss, brief, swept)
     parts = [part for name in changed(model, swept) if name != "loss" for part in _phrases(model, name, brief, swept)]
     return ", ".join([*loss, *parts])
 
@@ -62,24 +59,19 @@ def formula(text: str) -> str:
 def assigned(name: str, value: Any) -> str:
     """Return a parameter and its value as a phrase, such as "weight decay 0.1" or "α = 0.5"."""
     sign = symbol(name)
-    return f"{unbroken(name)}{FIXED}{spread(value)}" if sign == name else f"{sign}{EQUALS}{spread(value)}"
-
-
-def unbroken(text: str) -> str:
-    """Return a text with no-break spaces in place of spaces and underscores."""
-    return text.replace("_", FIXED).replace(" ", FIXED)
+    return f"{name.replace('_', ' ')} {spread(value)}" if sign == name else f"{sign}{EQUALS}{spread(value)}"
 
 
 def spread(value: Any) -> str:
     """Return the value of a parameter as text; of an array, the range and the number of values."""
     if isinstance(value, tuple):
-        return f"{FIXED}and{FIXED}".join(map(spread, value))
+        return " and ".join(map(spread, value))
     array = np.asarray(value)
     if array.size < 2:
         return ", ".join(f"{number:.4g}" for number in array.flat)
     low, high = f"{array.min():.4g}", f"{array.max():.4g}"
     size = f"({array.size}{FIXED}values)"
-    return f"{low}{FIXED}to{FIXED}{high}{FIXED}{size}" if low != high else f"{low}{FIXED}{size}"
+    return f"{low} to {high}{FIXED}{size}" if low != high else f"{low}{FIXED}{size}"
 
 
 def _integer(tokens: list[str]) -> str:
@@ -96,15 +88,14 @@ def _phrases(part: Any, name: str, brief: bool, swept: Collection[str]) -> list[
     if isinstance(description, ExpressionOption):
         return _expression(name, value, brief, swept)
     if name == "stop_gradient":
-        return [unbroken("no stop-gradient" if value == "none" else f"stop-gradient on {value}")]
+        return ["no stop-gradient" if value == "none" else f"stop-gradient on {value}"]
     if name == "inputs":
         return [f"{len(value)}{FIXED}correlated{FIXED}inputs"]
     if type(value).__name__ in COMPONENTS:
         phrases = [phrase for option in changed(value, swept) for phrase in _phrases(value, option, brief, swept)]
-        details = f"{FIXED}({', '.join(phrases)})" if phrases else ""
-        return [unbroken(COMPONENTS[type(value).__name__]) + details]
+        return [COMPONENTS[type(value).__name__] + (f" ({', '.join(phrases)})" if phrases else "")]
     if value is True:
-        return [unbroken(name)]
+        return [name.replace("_", " ")]
     members = description.parameters(name, value)
     if swept and len(members) > 1 and not members.keys().isdisjoint(swept):  # the values of a pair, one by one
         return [assigned(member, members[member]) for member in members if member not in swept]
@@ -113,7 +104,7 @@ def _phrases(part: Any, name: str, brief: bool, swept: Collection[str]) -> list[
 
 def _expression(kind: str, expression: Any, brief: bool, swept: Collection[str]) -> list[str]:
     """Return a user-defined loss or gain as a formula, and the values of its parameters."""
-    text = unbroken(f"user-defined {kind}") if brief else formula(expression.text)
-    text = f"{kind}{FIXED}{text}" if kind != "loss" and not brief else text
+    text = f"user-defined {kind}" if brief else formula(expression.text)
+    text = f"{kind} {text}" if kind != "loss" and not brief else text
     values = {name: value for name, value in expression.parameters.items() if name not in swept}
     return [text, *(f"{symbol(name)}{EQUALS}{spread(value)}" for name, value in values.items())]

@@ -6,6 +6,7 @@ import. The style is set for the axes that are drawn, and never in the user's ``
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -68,6 +69,7 @@ WIDTH = 4.0  # of new figures, in inches
 PIXELS_PER_INCH = 96  # of a page
 PRINTED = 200  # dots per inch of saved pictures
 SCALE = 2  # pixels of the file of a small picture per pixel of the page, for screens with a high resolution
+PHRASES = re.compile("(?<=[,:]) | (?=[+−])")  # spaces after commas and colons, and before signs in a formula
 TITLE_LINES = 3  # largest number of lines of a title
 TITLE_WIDTH = 0.9  # largest width of a title, as a share of the width of the axes before the layout
 HANDLE = 4.5  # width of the handle of a legend and of the spaces beside it, in units of the size of the font
@@ -217,11 +219,11 @@ def fitted(texts: Sequence[str], width: float, size: float = STYLE["axes.titlesi
 
 
 def _lines(text: str, width: float, size: float) -> list[str]:
-    """Break a text at its spaces into lines of a width in points.
+    """Break a text between its phrases into lines of a width in points.
 
-    A longer phrase is broken at its no-break spaces, and a longer word is a line of its own.
+    A longer phrase is broken at its spaces, and a longer word is a line of its own.
     """
-    phrases = [[phrase] if _width(phrase, size) <= width else phrase.split("\u00a0") for phrase in text.split(" ")]
+    phrases = [[phrase] if _width(phrase, size) <= width else phrase.split() for phrase in PHRASES.split(text)]
     lines: list[str] = []
     for word in chain.from_iterable(phrases):
         extended = f"{lines[-1]} {word}" if lines else word

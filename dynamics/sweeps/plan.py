@@ -14,7 +14,7 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
-from dynamics.model.titles import title_of, unbroken
+from dynamics.model.titles import title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
@@ -116,8 +116,8 @@ def plan_of_model(
         "generated code": of_code(ensemble.generated, eigenvalues),
     }
     evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
-    over = ", ".join(unbroken(symbol(name)) for name in axes)
-    title = f"{unbroken(calculation.title)} over {over}: {title_of(model, swept=axes)}"
+    over = ", ".join(symbol(name).replace("_", " ") for name in axes)
+    title = f"{calculation.title} over {over}: {title_of(model, swept=axes)}"
     return SweepPlan(evaluate, points, layout, identity, title)
 
 

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 
 from dynamics import errors
-from dynamics.model.titles import unbroken
 from dynamics.presentation.labels import STEP, TIME, label_of
 from dynamics.presentation.plotting import (
     NETWORK,
@@ -119,7 +118,7 @@ def plot_check(check: Any, ax: Axes | None = None) -> Axes:
     Each mode has its own colour. The title states whether all levels of description agree.
     """
     new, ax = ax is None, axes_of(ax)
-    verdict = unbroken("all levels agree" if check.passed else "some levels disagree")
+    verdict = "all levels agree" if check.passed else "some levels disagree"
     if check.comparison is None:
         write_remark(ax, "no eigenvalues to compare, because the network diverged")
     else:

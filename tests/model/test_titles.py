@@ -9,6 +9,7 @@ import dynamics as dyn
 from dynamics.model.options import shown
 from dynamics.model.titles import formula, spread, title_of
 from dynamics.presentation.labels import label_of, symbol
+from dynamics.presentation.plotting import fitted
 
 TITLES = {
     "a catalogue loss": (dyn.Model("cosine"), "cosine loss"),
@@ -55,8 +56,10 @@ def test_a_brief_title_has_no_formulas():
 
 @pytest.mark.parametrize(("model", "title"), TITLES.values(), ids=TITLES)
 def test_a_title_is_broken_after_commas_and_within_formulas_only(model, title):
-    parts = title_of(model).split(" ")
-    assert all(part.endswith(",") or after[0] in "+−" for part, after in pairwise(parts)), parts
+    for width in np.linspace(3.0, 4.0, 9):
+        lines = fitted((title_of(model),), width).splitlines()
+        assert " ".join(lines).replace("\u00a0", " ") == title
+        assert all(line.endswith(",") or after[0] in "+−" for line, after in pairwise(lines)), lines
 
 
 MODEL = dyn.Model(

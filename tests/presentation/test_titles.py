@@ -83,11 +83,11 @@ def test_the_first_text_that_fits_is_taken_and_the_last_is_shortened():
 
 
 def test_a_phrase_is_broken_only_if_it_is_wider_than_a_line():
-    text = "loss, noise\u00a00.1\u00a0and\u00a00.1, weight\u00a0decay\u00a00.1"
+    text = "loss, noise 0.1 and 0.1, weight decay 0.1"
     for width in np.linspace(1.3, 3.0, 15):
-        lines = [line.replace("\u00a0", " ") for line in fitted((text,), width).splitlines()]
-        assert " ".join(lines) == text.replace("\u00a0", " ") and all(line.endswith(",") for line in lines[:-1]), lines
-    narrow = fitted((text.replace(" ", "\u00a0"),), 1.6)
+        lines = fitted((text,), width).splitlines()
+        assert " ".join(lines) == text and all(line.endswith(",") for line in lines[:-1]), lines
+    narrow = fitted((text.replace(",", ""),), 1.6)
     assert len(narrow.splitlines()) == 2 and not narrow.endswith("...")
 
 
