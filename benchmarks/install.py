@@ -39,8 +39,8 @@ def measure() -> Row:
         f"first figure after {drawn:.2g} s (goal: {GOAL:g}); {text}"
         + (f"; needs {', '.join(sorted(superfluous))}" if superfluous else ""),
         drawn <= GOAL and not superfluous,
-        limit="The figure trains eight networks, and JAX compiles their training. The caption takes longer than the "
-        "picture, because it compares each network with the prediction for finite batches.",
+        limit="The figure trains eight networks, and JAX compiles their training. Most of the time is spent on the "
+        "caption, which compares each network with the prediction for finite batches.",
     )
 
 

@@ -270,7 +270,12 @@ CASES = {
     "scale one": (lambda: Augmentation(scale=1), "scale", BELOW_ONE, "1"),
     "scale nan": (lambda: Augmentation(scale=np.nan), "scale", BELOW_ONE, "nan"),
     "contrast one": (lambda: Augmentation(contrast=1.0), "contrast", BELOW_ONE, "1.0"),
-    "contrast text": (lambda: Augmentation(contrast="0.3"), "contrast", BELOW_ONE, "'0.3'"),
+    "contrast text": (
+        lambda: Augmentation(contrast="0.3"),
+        "contrast",
+        BELOW_ONE,
+        "'0.3'. Write numbers without quotes",
+    ),
     "flip a number": (lambda: Augmentation(flip=1), "flip", "be True or False", "1"),
     "one image": (lambda: NOTHING(KEY, jnp.ones((8, 8, 1))), "images", IMAGES, "of float32 and shape (8, 8, 1)"),
     "images of whole numbers": (

@@ -198,7 +198,12 @@ CASES = {
     "digits, seed": (lambda: digits(seed=-1), "seed", "be a whole number >= 0", "is -1"),
     "side": (lambda: gaussian_images(side=0), "side", "be a whole number >= 1", "is 0"),
     "exponent negative": (lambda: gaussian_images(exponent=-1), "exponent", "be a non-negative number", "is -1.0"),
-    "exponent text": (lambda: gaussian_images(exponent="1"), "exponent", "be a finite number", "is '1'"),
+    "exponent text": (
+        lambda: gaussian_images(exponent="1"),
+        "exponent",
+        "be a finite number",
+        "is '1'. Write numbers without quotes",
+    ),
     "gaussian, none for training": (lambda: gaussian_images(train=0), "train", "be a whole number >= 1", "is 0"),
     "gaussian, none for testing": (lambda: gaussian_images(test=1.5), "test", "be a whole number >= 1", "is 1.5"),
     "gaussian, seed": (lambda: gaussian_images(seed=None), "seed", "be a whole number >= 0", "is None"),
