@@ -72,7 +72,9 @@ SCALE = 2  # pixels of the file of a small picture per pixel of the page, for sc
 PHRASES = re.compile("(?<=[,:]) | (?=[+−])")  # spaces after commas and colons, and before signs in a formula
 TITLE_LINES = 3  # largest number of lines of a title
 TITLE_WIDTH = 0.9  # largest width of a title, as a share of the width of the axes before the layout
-HANDLE = 4.5  # width of the handle of a legend and of the spaces beside it, in units of the size of the font
+SPACES = 2.3  # width of the spaces beside the handle of a legend, in units of the size of the font
+HANDLES = 2.2, 3.2  # widths of the handles of a legend with thin, and with thick lines, in the same unit
+THICK = 1.5  # points
 SWATCHES = 10  # largest number of colours in the key of the modes
 
 
@@ -308,9 +310,10 @@ def add_mode_legend(ax: Axes, modes: int, *others: Axes) -> None:
     counts.add(modes)
     entries = mode_entries(ax, counts, *others)
     width, size = 72 * ax.figure.bbox.width / ax.figure.dpi, float(STYLE["legend.fontsize"])
-    labels = [_lines(label, width - HANDLE * size, size) for label in entries["labels"]]
+    beside = size * (entries["handlelength"] + SPACES)
+    labels = [_lines(label, width - beside, size) for label in entries["labels"]]
     entries["labels"] = ["\n".join(lines) for lines in labels]
-    widths = [max(_width(line, size) for line in lines) + HANDLE * size for lines in labels]
+    widths = [max(_width(line, size) for line in lines) + beside for lines in labels]
     half = -(-len(widths) // 2)  # number of entries in the first of two columns
     columns = 2 if max(widths[:half], default=0) + max(widths[half:], default=0) < width else 1
     if entries["labels"]:
@@ -334,7 +337,8 @@ def mode_entries(ax: Axes, counts: set[int], *others: Axes) -> dict[str, Any]:
         handles.append(tuple(Patch(color=color, linewidth=0) for color in colors))
         labels.append(f"{max(counts)} modes, smallest to largest" if len(counts) == 1 else "modes, smallest to largest")
     key = {tuple: HandlerTuple(ndivide=None, pad=0)}
-    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": 2.2}
+    thick = any(isinstance(handle, Line2D) and handle.get_linewidth() > THICK for handle in handles)
+    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": HANDLES[thick]}
 
 
 def _in_ink(handle: Any, ax: Axes) -> Any:

@@ -37,7 +37,7 @@ from dynamics.presentation.plotting import (
 from dynamics.results.trajectory import in_order
 
 MOST_NAMED = 8  # largest number of members of an ensemble that the legend names one by one
-WIDTHS = 1.0, 2.2  # of the lines of these members, in points; each width is used with all line styles
+WIDTHS = 1.0, 1.8  # of the lines of these members, in points; each width is used with all line styles
 VECTORS = ("init",)  # parameters whose last axis is that of the modes
 FEW = 10  # largest number of members of an ensemble that are drawn one by one by default
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
