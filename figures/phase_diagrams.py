@@ -26,8 +26,8 @@ LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # val
 SIGMA = (0.0, 1.5)
 CHECKED = 12  # number of points along each axis of a panel at which the map is compared with the fixed points
 MEANINGS = {
-    "isotropic": "all modes survive, with equal eigenvalues",
-    "anisotropic": "all modes survive, with unequal eigenvalues",
+    "equal modes": "all modes survive, with equal eigenvalues",
+    "unequal modes": "all modes survive, with unequal eigenvalues",
     "partial collapse": "some modes vanish",
     "collapse": "all modes vanish",
     "divergence": "eigenvalues grow without bound",

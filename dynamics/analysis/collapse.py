@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distance from the fixed point is at most this
 MOST_MODES = 50  # of a picture that is drawn in a fraction of a second
 
-OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
+OUTCOMES = ("equal modes", "unequal modes", "partial collapse", "collapse", "divergence")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -59,8 +59,8 @@ class Collapse(Result):
     def outcome(self) -> str:
         """The joint outcome of all modes.
 
-        The outcome is "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and
-        have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
+        The outcome is "equal modes" (all modes survive and have equal eigenvalues), "unequal modes" (all modes survive
+        and have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
         "divergence" (at least one mode diverges).
         """
         return outcome_of(self.final, 1e-9)
@@ -97,7 +97,7 @@ class Collapse(Result):
 
 
 def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
-    """Return the outcome of a run, such as "isotropic" or "partial collapse", from its final eigenvalues (M,).
+    """Return the outcome of a run, such as "equal modes" or "partial collapse", from its final eigenvalues (M,).
 
     tolerance: relative difference up to which the eigenvalues of surviving modes count as equal.
     """
@@ -107,7 +107,7 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
         return "collapse"
     if not final.all():
         return "partial collapse"
-    return "isotropic" if np.ptp(final) <= tolerance * final.max() else "anisotropic"
+    return "equal modes" if np.ptp(final) <= tolerance * final.max() else "unequal modes"
 
 
 @isolated

@@ -188,7 +188,7 @@ def _write(result: Any, form: str, path: Path) -> None:
     if form in ("text", "json"):
         path.write_text((str(result) if form == "text" else as_json(result)) + "\n", encoding="utf-8")
     elif form in PICTURES:
-        result.plot().figure.savefig(path, format=form, dpi=200)
+        result.plot().figure.savefig(path, format=form)
     elif form in ANIMATIONS:
         result.animate(path)
     else:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.options import frozen
+from dynamics.model.options import frozen, shown_expression
 from dynamics.model.shown_in_notebooks import displayed, equation_of
 from dynamics.numerics.values import Value
 
@@ -136,9 +136,7 @@ class Expression(Value):
         return displayed(equation_of(self))
 
     def __repr__(self) -> str:
-        values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())
-        shown = (f"{name}={value}" for name, value in zip(self.parameters, values, strict=True))
-        return f"{type(self).__name__}.parse({', '.join([repr(self.text), *shown])})"
+        return shown_expression(self)
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
         """Create an expression; values of parameters that are passed as keywords are refused with advice."""

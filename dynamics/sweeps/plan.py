@@ -14,10 +14,11 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
-from dynamics.model.titles import symbol, title_of
+from dynamics.model.titles import title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
+from dynamics.presentation.labels import symbol
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
 from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
 from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEvaluator, NamedArray, open_axes
@@ -116,7 +117,7 @@ def plan_of_model(
     }
     evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
     over = ", ".join(symbol(name).replace("_", " ") for name in axes)
-    title = f"{calculation.title} over {over}: {title_of(model)}"
+    title = f"{calculation.title} over {over}: {title_of(model, swept=axes)}"
     return SweepPlan(evaluate, points, layout, identity, title)
 
 

@@ -41,7 +41,7 @@ def test_beyond_the_fold_all_modes_vanish_and_the_ghost_delays():
 
 def test_isotropic_has_no_basin_of_collapse():
     prediction = predicted("euclidean", S0[1:], isotropic=True, weight_decay=0.2)
-    assert prediction.outcome == "isotropic"
+    assert prediction.outcome == "equal modes"
     np.testing.assert_allclose(prediction.final, 0.8 / N1, rtol=1e-12)
     assert set(predicted("euclidean", S0[1:], isotropic=True, weight_decay=1.2).reasons) == {"shrinks at any size"}
 
@@ -64,7 +64,7 @@ def test_without_predictor_noise_alone_decides():
     assert predicted("euclidean", predictor=dyn.NoPredictor()).outcome == "collapse"
     still = predicted("euclidean", S0[1:], predictor=dyn.NoPredictor(), noise=(0, 0))
     np.testing.assert_array_equal(still.final, S0[1:])
-    assert still.outcome == "anisotropic"
+    assert still.outcome == "unequal modes"
 
 
 def test_cosine_modes_become_equal():
@@ -72,7 +72,7 @@ def test_cosine_modes_become_equal():
     np.testing.assert_allclose(predicted("cosine").final[1:], S0.sum() / 4, rtol=1e-12)
     isotropic = predicted("cosine", isotropic=True)
     np.testing.assert_allclose(isotropic.final[1:], np.sqrt((S0**2).sum() / 4), rtol=1e-12)
-    assert predicted("cosine").final[0] == 0 and predicted("cosine", S0[1:]).outcome == "isotropic"
+    assert predicted("cosine").final[0] == 0 and predicted("cosine", S0[1:]).outcome == "equal modes"
     shrinking = predicted("cosine", weight_decay=0.1)
     assert shrinking.outcome == "collapse" and "this loss does not set the size of modes" in shrinking.reasons[1]
     flow = dyn.solve(shrinking.model, S0[1:], [0.0, 30.0])
