@@ -89,7 +89,7 @@ def _is_visible(ax: Axes, bars: ErrorbarContainer) -> bool:
 def _draw_deviation(ax: Axes, comparison: Any) -> Axes:
     """Draw the deviation of each mode in units of the sampling error, or relative to the first of two theories."""
     name, along = comparison.along
-    values = comparison.z if comparison.has_network else _relative(comparison)
+    values = comparison.z if comparison.has_network else comparison.relative
     for column, color in zip(values.T, mode_colors(values.shape[-1], ax), strict=True):
         ax.plot(along, np.where(np.isfinite(column), column, np.nan), color=color, linewidth=THEORY["linewidth"])
     if reason := why_nothing_is_drawn(values, logarithmic=False):
@@ -104,12 +104,6 @@ def _draw_deviation(ax: Axes, comparison: Any) -> Axes:
         ax.set_ylabel("relative deviation")
     ax.set_xlabel(STEP if name == "step" else TIME)
     return ax
-
-
-def _relative(comparison: Any) -> Any:
-    """Return the relative deviation (T, M) of each mode of a second theory from the first."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return comparison.network_modes / comparison.theory_modes - 1
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
