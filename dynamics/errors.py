@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 
 LONGEST_VALUE, LONGEST_MESSAGE = 300, 1000  # largest number of characters of a value, and of a whole message
 
-SYNONYMS = {  # symbols and other names of parameters and options, and the names that this package uses
+SYNONYMS = {  # symbols and other names of parameters and options, and the names, one or several, of this package
     "rho": "weight_decay",
     "wd": "weight_decay",
     "eta": "learning_rate",
@@ -49,7 +49,9 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "t": "times",
     "steps": "times",
     "epochs": "steps",
-    "times": "steps",
+    "times": "steps t",
+    "time": "t",
+    "eigenvalues": "s",
     "tau": "decay",
     "momentum": "decay",
 }
@@ -104,7 +106,7 @@ class AccuracyWarning(UserWarning):
 
 
 def warn_caller(message: str, kind: type[Warning] = AccuracyWarning) -> None:
-    """Issue a warning that points to the line of the user's code that called this package."""
+    """Issue a warning of class ``kind`` that points to the line of the user's code that called this package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("dynamics", "numpy"):
         frame, level = frame.f_back, level + 1
@@ -145,7 +147,8 @@ class MissingExtraError(ImportError):
 
     Notes
     -----
-    The message states the command that installs the library, such as ``pip install "ssl-dynamics[sweeps]"``.
+    The message states the command that installs the library, such as ``pip install ".[sweeps]"`` in a clone of the
+    repository.
     """
 
 
@@ -243,9 +246,10 @@ def nearest(value: Any, allowed: Iterable[str]) -> str | None:
     """Return the allowed name that a value resembles most, or a synonym of it; None if it resembles no name."""
     if not isinstance(value, str) or len(value) > LONGEST_VALUE:
         return None
-    allowed, meant = list(allowed), SYNONYMS.get(value.lower())
-    if meant in allowed:
-        return meant
+    allowed = list(allowed)
+    for meant in SYNONYMS.get(value.lower(), "").split():
+        if meant in allowed:
+            return meant
     close = difflib.get_close_matches(value.lower(), [name.lower() for name in allowed], n=1)
     same = [name for name in allowed if name.lower() in close]
     return max(same, key=lambda name: name[0] == value[0]) if same else None
@@ -256,7 +260,7 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
 
     Raises ArgumentError for a value that NumPy cannot convert to an array, and for an array with masked entries. All
     arrays that a user passes go through this function. Integers that are too large for NumPy's integer types become
-    floats.
+    floats. name, requirement: name of the argument, and what it must be, for the message (see ``reject``).
     """
     if isinstance(value, range) and len(value) > LONGEST_RANGE:
         reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
@@ -413,5 +417,7 @@ def require_extra(extra: str, *libraries: str) -> None:
     """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:
-        command = f'pip install "ssl-dynamics[{extra}]"'
-        raise MissingExtraError(f"Not installed: {', '.join(missing)}. To install what is missing: {command}")
+        command = f'pip install ".[{extra}]"'
+        raise MissingExtraError(
+            f"Not installed: {', '.join(missing)}. In a clone of the repository, install what is missing: {command}"
+        )

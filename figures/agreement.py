@@ -124,9 +124,9 @@ EXPLANATIONS = {
     "white inputs": "the theory for white inputs",
 }
 UNCORRECTED = """
-In rows with a star, the prediction of this change is missing at some or all counted steps. One reason is that the
+In rows with a star, this effect cannot be predicted at some or all of the compared steps. One reason is that the
 gradient of a sample has no finite variance (under the cosine loss of two modes); another reason is that fluctuations
-are too large. At these steps the theory is that of infinitely large batches, from which networks deviate in proportion
+are too large. At these steps the theory is the descent map without a shift, from which networks deviate in proportion
 to one over the batch size (the figure fig5_fixed_points tests this)."""
 
 
@@ -139,7 +139,8 @@ def agreements(rows: dict[str, Agreement]) -> str:
     tested = {name: row for name, row in rows.items() if row.counted}
     bounds = {name: row.bound(len(tested)) for name, row in tested.items()}
     theories = list(dict.fromkeys(name for row in tested.values() for name in row.distances))
-    lines = [["", "until step", "deviation", *(f"distance, {name}" for name in theories), "bound"]]
+    distances_from = (f"distance from {name} (standard errors)" for name in theories)
+    lines = [["", "last step compared", "largest deviation from theory", *distances_from, "bound of the distances"]]
     for name, row in rows.items():
         distances = [_shown(row.distances[title]) if title in row.distances else "" for title in theories]
         cells = [str(row.until), percent(row.relative), *distances, f"{bounds[name]:.1f}"] if row.counted else []
@@ -152,16 +153,17 @@ def agreements(rows: dict[str, Agreement]) -> str:
     error = (
         f"that of the mean over {seeds} networks that differ in their batches"
         if seeds >= SEEDS_NEEDED
-        else "predicted (docs/finite_batches.md), and only steps at which the prediction is reliable are counted"
+        else "predicted (docs/finite_batches.md), and only steps at which this prediction is reliable are compared"
     )
     uncorrected = "" if all(row.corrected for row in tested.values()) else UNCORRECTED
     return f"""
-The next table compares networks with the theory. The theory is the descent map plus the predicted change of its mean by
-finite batches.{uncorrected} The compared values are the variances of the representation along the initial eigenvectors,
-at the recorded steps. Until step: the last step that is counted. Deviation: largest |network/theory - 1| over modes and
-steps. Distance: largest |network - theory| over modes and steps, in standard errors. The standard error is {error}. If
-theory holds, all distances from it stay below their bounds with a probability of at least {percent(1 - LEVEL)}
-(Bonferroni). Distances from other theories show which theories this comparison can exclude. Number of rows in which the
-distance from a theory exceeds the bound: {"; ".join(verdicts)}.
+The table below compares linear networks with the theory. The theory is the descent map, shifted by the predicted effect
+of finite batches on the mean over networks.{uncorrected} The compared values are the variances of the representation
+along the eigenvectors of the initial correlation, at the recorded steps. The largest deviation is the maximum of
+|network/theory - 1| over modes and steps. A distance is the maximum of |network - theory| over modes and steps, in
+standard errors. The standard error is {error}. If the theory holds, every distance from the theory stays below its
+bound with a probability of at least {percent(1 - LEVEL)} (Bonferroni). The other distances are distances from wrong or
+approximate theories, with the same shift; they show which of these theories the comparison excludes. Number of rows in
+which a distance exceeds the bound: {"; ".join(verdicts)}.
 
 {table(lines)}"""

@@ -193,7 +193,7 @@ def _factors(data: dict[Key, Curve]) -> str:
 
     Each row has one setting and one loss; the columns are those of the figure.
     """
-    rows = [["", *COLUMNS]]
+    rows = [["", *(f"factor, {column}" for column in COLUMNS)]]
     for name, (networks, reference) in FACTORS.items():
         for loss in style.LOSSES:
             columns = (ratios_of(data, column, loss) for column in COLUMNS)
@@ -223,7 +223,8 @@ def _counts(data: dict[Key, Curve]) -> str:
 
     There is one row for each combination of target branch (shared, or EMA) and batch norm (with, or without).
     """
-    rows = [["", "networks", "collapse", "diverge", "mean participation ratio of all other networks"]]
+    counted = "networks", "networks that collapse", "networks that diverge"
+    rows = [["", *counted, "mean participation ratio of all other networks"]]
     for column in COLUMNS[1:]:
         for target in deep.TARGETS:
             curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
@@ -274,38 +275,41 @@ def caption(data: dict[Key, Curve], full: bool) -> str:
 Effective number of modes that remain after training with a learned predictor, against the learning rate of the
 predictor divided by the learning rate of the encoder. The effective number of modes is the participation ratio (sum
 s)^2 / sum s^2, where s are the eigenvalues of the correlation of the representation z. Top: Euclidean loss; bottom:
-cosine loss. Left: the linear theory without noise. Its descent map starts from the initial eigenvalues of each network
-and from predictor eigenvalues of {START:g}, and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the
-cosine loss the theory is the mean-field approximation. Middle and right: networks that learn from images of handwritten
-digits and have an MLP as predictor, after {STEPS[full]} steps; middle: with batch norm, right: without batch norm.
-Points and bars: mean and standard error over {len(deep.SEEDS)} seeds; networks that diverge are left out. Red: the
-target is the encoder itself (SimSiam); blue: the target is an exponential average of the encoder (BYOL). Solid lines:
-weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey line: a participation ratio of 1, which means
-one mode.
+cosine loss. Left: the linear theory without noise. In theory, the descent map starts from the initial eigenvalues of
+each network and from predictor eigenvalues of {START:g}, and makes {THEORY_STEPS} steps at learning rate
+{THEORY_RATE:g}. For the cosine loss the theory is the mean-field approximation. Middle and right: networks that learn
+from images of handwritten digits and have an MLP as predictor, after {STEPS[full]} steps; middle: with batch norm,
+right: without batch norm. Points and bars: mean and standard error over {len(deep.SEEDS)} seeds; networks that diverge
+are left out. Red: the target is the encoder itself (SimSiam); blue: the target is an exponential average of the encoder
+(BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey line: a participation
+ratio of 1, which means one mode.
 
 Earlier studies report that BYOL without the exponential average collapses in cases where SimSiam does not collapse. The
-table counts networks that collapse to one mode (a participation ratio below {COLLAPSED:g}) and networks that diverge.
-Each row counts the networks of all losses, learning rates, weight decays and seeds:
+table below counts the networks that collapse to one mode and the networks that diverge. A network has collapsed to one
+mode if the participation ratio (sum s)^2 / sum s^2 of the eigenvalues s of the correlation is below {COLLAPSED:g}. Each
+row counts the networks of all losses, learning rates, weight decays and seeds.
 
 {_counts(data)}
 
-Each row of the table has {networks} networks of each seed. A failure is a network that collapses or diverges. The next
-numbers are differences between numbers of failures per seed, as means over seeds. "Without the average" is the number
-of failures with the shared target minus the number with the EMA target. "Without batch norm" is the number of failures
-without batch norm minus the number with batch norm, for both targets together. In parentheses: 95 % intervals over
-seeds (Student's t); the null hypothesis is no difference. {_differences(data)}. In collapsed networks, the standard
-deviation of the channels of z/|z| over images is at most {spread:.2g}. This standard deviation is 1 if representations
-are evenly spread. It is 0 if the remaining mode is the mean of z; the mean counts as a mode, because the correlation is
-not centred.
+A failure is a network that collapses to one mode or diverges. For each seed, every combination of target and batch norm
+has {networks} networks. The numbers that follow are differences between the numbers of failures of a seed, as means
+over seeds. "Without the average" is the number of failures with the shared target minus the number with the EMA target.
+"Without batch norm" is the number of failures without batch norm minus the number with batch norm, for both targets
+together. In parentheses: 95 % intervals over seeds (Student's t); the null hypothesis is no difference.
+{_differences(data)}. In collapsed networks with the representation z, the standard deviation of the channels of z/|z|
+over images is at most {spread:.2g}. This standard deviation is 1 if representations are evenly spread, and 0 if the
+remaining mode is the mean of z. The mean counts as a mode, because the correlation is not centred.
 
-The next table has the factors by which each setting changes the participation ratio. A factor is a quotient of two
-participation ratios, as a geometric mean over all pairs of networks that differ in this setting alone; a pair does not
-count if one of its networks diverges. In parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1.
-Of twenty such intervals, one is expected to miss the true value. In theory, a pair does not count if one of its
-representations vanishes (the sum of s falls below {VANISHED:g} of its initial value).
+The table below has the factors by which a change of one setting multiplies the participation ratio (sum s)^2 / sum s^2
+of the eigenvalues s of the correlation. A factor is a quotient of two participation ratios, as a geometric mean over
+all pairs of networks that differ in this setting alone. A pair is left out if one of the two networks diverges. In
+parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1. Of twenty such intervals, one is expected
+to miss the true value. In the column of the linear theory, a pair is left out if one of the two representations
+vanishes (the sum of s falls below {VANISHED:g} of the initial sum).
 
 {_factors(data)}
 
-Batch norm changes the participation ratio by factors of {_batch_norm(data)}. All factors depend on the number of steps,
-here {STEPS[full]}, and on the ranges over which the settings are varied. The factors therefore do not rank the settings
-in general."""
+Batch norm multiplies the effective number of modes (participation ratio) of the networks in this figure by factors of
+{_batch_norm(data)}. This factor and the factors for the other settings depend on the number of steps, here
+{STEPS[full]}, and on the ranges over which the settings are varied. The factors therefore do not rank the settings in
+general."""

@@ -133,22 +133,26 @@ def caption(data: Errors, full: bool) -> str:
     gaussian, mean_field = (mean_of(np.sqrt((z**2).mean(axis=0))).text() for z in (data.gaussian_z, data.mean_field_z))
     return f"""
 Errors of two approximations, mean field and Monte Carlo, against the number of modes M. Both approximate the drift `r_m
-s_m` of eigenvalues under the cosine loss, where `s_m` is the eigenvalue and `r_m` the rate of mode m. The predictor is
-the correlation, `W_P = C`, and the views have no noise. The reference is the exact expectation over Gaussian inputs
+s_m` of the eigenvalues under the cosine loss, where `s_m` is the eigenvalue and `r_m` the rate of mode m. The predictor
+is the correlation, `W_P = C`, and the views have no noise. The reference is the exact expectation over Gaussian inputs
 (the Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and {SPECTRUM[1]:g}. Lines: medians
-of {DRAWS[full]} draws; bands: first to third quartile. Top: two measures of the error. The first measure is the largest
-error of any mode divided by the largest exact drift of any mode, for the mean field (red circles) and for Monte Carlo
-(blue triangles). The second measure is the root mean square over modes of the mean-field error, divided by the root
-mean square over modes of the exact drift (orange squares, rms). Bottom: the error of the Gaussian closure as its
-quadrature estimates it (green diamonds), and the tolerance of the quadrature (dotted).
+of {DRAWS[full]} draws; bands: first to third quartile. Top, red circles (mean field) and blue triangles (Monte Carlo):
+largest error of any mode, divided by the largest exact drift of any mode. Top, orange squares (rms): root mean square
+of the mean-field error over modes, divided by the root mean square of the exact drift over modes. Bottom: the error of
+the Gaussian closure as the quadrature estimates this error (green diamonds), and the tolerance of the quadrature
+(dotted).
 
-The mean field replaces the expectation of a ratio by the ratio of expectations. By the first measure, the median of its
-error is {middle}; at these numbers of modes, the first and third quartiles are {spread}. By the second measure, the
-medians are {rms}. For Monte Carlo estimates from {count(SAMPLES)} samples, the median by the first measure lies between
-{percent(medians["monte_carlo"].min())} and {percent(medians["monte_carlo"].max())}, depending on the number of modes.
-The error that the quadrature estimates for itself, at a tolerance of {RTOL:.0e}, lies between
-{data.quadrature.min():.0e} and {data.quadrature.max():.0e}.
+The mean-field approximation replaces the expectation of a ratio by the ratio of expectations. The largest mean-field
+error of any mode, divided by the largest exact drift of any mode, has a median over draws of {middle}, where M is the
+number of modes. At these numbers of modes, the first and third quartiles of this quotient are {spread}. The root mean
+square of the mean-field error over modes, divided by the root mean square of the exact drift, has the medians {rms}.
+For Monte Carlo estimates of the drift from {count(SAMPLES)} samples, the median of the largest error, divided by the
+largest exact drift, lies between {percent(medians["monte_carlo"].min())} and {percent(medians["monte_carlo"].max())},
+depending on the number of modes. The exact drift is computed by quadrature at a tolerance of {RTOL:.0e}; the error
+estimate of the quadrature lies between {data.quadrature.min():.0e} and {data.quadrature.max():.0e}.
 
-Check of the reference: the difference between Monte Carlo estimate and closure, in standard errors of the estimate, as
-a root mean square over modes, numbers of modes and draws. It is 1 if the closure is exact. Gaussian closure:
-{gaussian}; mean field: {mean_field} (in parentheses: 95 % intervals over draws, Student's t)."""
+Monte Carlo estimates of the drift test the Gaussian closure, which is the exact reference of this figure, and the mean
+field. The statistic is the difference between the Monte Carlo estimate and the closure, in standard errors of the
+estimate, as a root mean square over modes, numbers of modes and draws of eigenvalues. The statistic is 1 if the closure
+is exact. For the Gaussian closure the statistic is {gaussian}, and for the mean field it is {mean_field} (in
+parentheses: 95 % intervals over draws, Student's t)."""

@@ -98,20 +98,21 @@ def caption(data: dict[str, Runs], full: bool) -> str:
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
 Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs with variances {variances} (condition number
-{VARIANCES[0] / VARIANCES[-1]:.0f}). There is white {noise(NOISE)}; its variance is {NOISE[0] ** 2:.2g}. The networks
-are trained at learning rate {LEARNING_RATE} with {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom:
-cosine loss; horizontal axes: step. Left: eigenvalues of the correlation C = W Sigma_x W^T, with encoder W and input
-covariance Sigma_x; dark to light: smallest to largest. Points: network. Lines: the exact descent map of W. Dashes: the
-descent map for white inputs from the same initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input j to the
-variance of the representation z = W x, where W_:j is column j of W. Each input has one colour, and a label states its
-variance. Points: network; lines: descent map.
+{VARIANCES[0] / VARIANCES[-1]:.0f}). There is white {noise(NOISE)}, which is a variance of {NOISE[0] ** 2:.2g}. The
+networks are trained at learning rate {LEARNING_RATE} with {count(BATCH[full])} samples a step. Top: Euclidean loss;
+bottom: cosine loss; horizontal axes: step. Left: eigenvalues of the correlation C = W Sigma_x W^T, with encoder W and
+input covariance Sigma_x; dark to light: smallest to largest. Points: network. Lines: the exact descent map of W.
+Dashes: the descent map for white inputs from the same initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of
+input j to the variance of the representation z = W x, where W_:j is column j of W. Each input has one colour, and a
+label states its variance. Points: network; lines: descent map.
 
-In theory modes rotate towards the inputs with a variance above that of the noise, because in these inputs the two views
-mostly agree. With white inputs no mode rotates. Two numbers measure the rotation. Share: the fraction of the variance
-of z that comes from the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. The
-share also changes without rotation if modes grow by different factors. Angle: the two leading modes span a subspace of
-the input space; the angle is the largest principal angle between this subspace at the start and at the end. The angle
-is 0 if modes do not rotate. {"; ".join(lines)}.
+With correlated inputs, modes rotate in theory towards the inputs with a variance above that of the noise, because in
+these inputs the two views mostly agree. With white inputs no mode rotates. Two numbers measure the rotation: a share
+and an angle. The share is the fraction of the variance of the representation that comes from the {loud.sum()} inputs
+with a variance above that of the noise, at the start and at the end of training. The share also changes without
+rotation if modes grow by different factors. The angle is the largest principal angle between the subspaces of the input
+space that the two leading modes span at the start and at the end. The angle is 0 if modes do not rotate.
+{"; ".join(lines)}.
 
 {agreements(rows)}"""
 

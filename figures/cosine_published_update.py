@@ -111,15 +111,16 @@ mean of `(W_P(z2 + z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`. Here `
 target view, `z1` and `z2` are their representations, `W_P` is the predictor, and `p = W_P z1` is the prediction. Right:
 a network (points) and the descent map (lines) under the gradient of the loss.
 
-The published update differs from the gradient in two places. The published update multiplies the terms of both branches
-by the online view `x1`, but the gradient multiplies the terms of the target branch by `x2`. The published update
-divides the last term, `(p.z2) z2`, by `|p|^3|z2|`, but the gradient divides this term by `|p||z2|^3`. Under the
-published update the sum of the eigenvalues goes from {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, and the
-largest eigenvalue is {end.max():.3g} at the end. The flow of the gradient conserves the sum of the eigenvalues. Under
-the gradient, the sum is {data.network.s[-1].sum():.3g} at the end in the network and {data.theory.s[-1].sum():.3g} in
-the descent map; {surviving} of {MODES} eigenvalues are above {SMALLEST:g} in the network, and {expected} in the descent
-map.
+The update that Halvagal et al. (2023) published for the cosine loss without stop-gradient differs from the gradient of
+this loss in two places. The published update multiplies the terms of both branches by the online view `x1`, but the
+gradient multiplies the terms of the target branch by the target view `x2`. The published update divides the term
+`(p.z2) z2` by `|p|^3|z2|`, but the gradient divides this term by `|p||z2|^3`. Here `z2` is the representation of the
+target view, and `p` is the prediction. Under the published update the sum of the eigenvalues goes from {start:.3g} to
+{end.sum():.3g} in {count(STEPS)} steps, and the largest eigenvalue is {end.max():.3g} at the end. The flow of the
+gradient conserves the sum of the eigenvalues. Under the gradient, the sum is {data.network.s[-1].sum():.3g} at the end
+in the network and {data.theory.s[-1].sum():.3g} in the descent map; {surviving} of {MODES} eigenvalues are above
+{SMALLEST:g} in the network, and {expected} in the descent map.
 
 {agreements({"gradient of the loss": agreement(data.network, SMALLEST)})}
 
-The table counts a mode only at steps at which its variance in theory is above {SMALLEST:g}."""
+The table above omits a mode at all steps at which the theoretical variance of this mode is at most {SMALLEST:g}."""

@@ -120,19 +120,20 @@ of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear n
 {count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to largest
 eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
 
-All at once: in theory the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and
-t = {arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
-{ordinary.min():.3g} and t = {ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same
-equation, and the smallest mode therefore arrives last. Above a threshold: at weight decay {DECAY:g}, modes that start
-above s = {THRESHOLD:g} should grow, and the other modes should vanish. Of the {growing.sum()} modes that should grow,
+The design "all at once" should bring all modes to the steady state at the same time. In theory the eigenvalues reach
+{percent(LEVEL)} of the steady state between t = {arrivals.min():.3g} and t = {arrivals.max():.3g}, where t is learning
+rate times step. Under the standard loss, they reach this value between t = {ordinary.min():.3g} and t =
+{ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same equation, so that the smallest
+mode is the last. Under the design "above a threshold", at weight decay {DECAY:g}, modes that start above an eigenvalue
+of {THRESHOLD:g} should grow, and the other modes should vanish. Of the {growing.sum()} modes that should grow,
 {grown[0]} end above {GROWN:g} in the network under the designed loss, and {grown[1]} in the descent map under the
 standard loss. Of the {np.sum(~growing)} modes that should vanish, {vanished[0]} end below {percent(VANISHED)} of their
 initial value in the network under the designed loss, and {vanished[1]} in the descent map under the standard loss.
-Fastest uniform: in theory all singular values converge at the same rate. This rate is the highest rate for which
-gradient descent is stable at all learning rates up to {LIMIT:g}.
+Under the design "fastest uniform", all singular values converge in theory at the same rate. This rate is the highest
+rate for which gradient descent is stable at all learning rates up to {LIMIT:g}.
 
-Each design has two costs. First, the largest stable learning rate is {costs}. Second, finite batches make the
-eigenvalues fluctuate about the steady state. In theory the variance of this fluctuation, divided by the variance under
-the standard loss, is {noises}.
+Each designed loss of this figure has two costs. First, gradient descent is stable only up to a largest learning rate,
+which is {costs}. Second, finite batches make the eigenvalues fluctuate about the steady state. In theory the variance
+of this fluctuation, divided by the variance under the standard loss, is {noises}.
 
 {agreements(rows)}"""

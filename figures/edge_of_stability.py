@@ -147,16 +147,19 @@ One step of the descent map multiplies a deviation from the fixed point by a num
 loss the multiplier reaches -1 at the learning rate n1/alpha, where n1 = 1 + sigma1^2; under the isotropic loss it
 reaches -1 at the learning rate 1/alpha. Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and alpha = 1
 (squares). For each symbol, {SEEDS} networks with different seeds make {count(STEPS)} steps with {count(BATCH[full])}
-samples a step, at {percent(SHARE)} of the predicted learning rate. Finite batches make the eigenvalues of a network
-fluctuate about the fixed point. A regression of each deviation on the preceding deviation measures the multiplier. One
-minus the multiplier is proportional to the learning rate. The measured multiplier therefore determines the learning
-rate at which the multiplier is -1.
+samples a step, at {percent(SHARE)} of the predicted largest learning rate. Finite batches make the eigenvalues of a
+network fluctuate about the fixed point. A regression of each deviation on the preceding deviation measures the
+multiplier. One minus the multiplier is proportional to the learning rate. The measured multiplier therefore determines
+the learning rate at which the multiplier is -1.
 
-In theory both losses lose stability at the same learning rate without noise. With noise the Euclidean loss is stable up
-to a learning rate that is larger by the factor n1, because the multiplier of the Euclidean loss contains the product of
-learning rate and eigenvalue, and noise makes the eigenvalue smaller. The next ratios are the measured learning rate of
-the Euclidean loss divided by that of the isotropic loss. Each ratio is a geometric mean over both exponents, with a 95
-% interval over seeds (Student's t); the null hypothesis is 1: {ratios}. The largest relative difference |network/theory
-- 1| between the measured and the predicted learning rates is {worst}. The standard error of a measured learning rate
-over the {SEEDS} seeds is at most {percent(error)}. The 95 % interval of the networks over seeds (Student's t) excludes
-the prediction at {excluded} of {points} symbols; if theory holds, this is expected at one symbol in twenty."""
+In theory the Euclidean loss and the isotropic version of this loss lose stability at the same learning rate if the
+views have no noise. If the noise on the online view has standard deviation sigma1, the Euclidean loss is stable up to a
+learning rate that is larger by the factor 1 + sigma1^2. The reason is that the multiplier, by which a step multiplies a
+deviation from the fixed point, contains the product of learning rate and eigenvalue under the Euclidean loss, and that
+noise makes the eigenvalue smaller. The ratios that follow are the largest stable learning rate of the Euclidean loss
+divided by that of the isotropic loss, measured in networks. Each ratio is a geometric mean over both exponents alpha,
+with a 95 % interval over seeds (Student's t); the null hypothesis is 1: {ratios}. The largest relative difference
+|network/theory - 1| between the measured and the predicted learning rates is {worst}. The standard error of a measured
+learning rate over the {SEEDS} seeds is at most {percent(error)}. The 95 % interval of the networks over seeds
+(Student's t) excludes the prediction at {excluded} of {points} symbols; if the theory holds, this is expected at one
+symbol in twenty."""

@@ -135,17 +135,18 @@ isotropic version of the Euclidean loss; both with predictor exponent alpha = 1.
 (shared target). Right: the target branch is an exponential average of the encoder, with decay {DECAY:g} a step (EMA
 target). White dotted line: learning rate 1, at which the isotropic loss with a shared target loses stability.
 
-Each cell is one pair of learning rate and noise. Share of the cells at which gradient descent converges: {shares}.
-Largest learning rate at which gradient descent converges for at least one noise: {largest}. With the EMA target instead
-of the shared target, this learning rate changes by factors of {narrower}. Neighbouring learning rates of the grid
-differ by a factor of {spacing:.2g}; a change by one grid step is within the resolution of the grid. The next factors
-are medians, with the first and third quartile in parentheses. The number of steps with the EMA target, divided by that
-with the shared target, at the cells that converge with both targets, is {slower}. The number of steps under the
+Each cell of the panels is one pair of learning rate and noise. Share of the cells at which gradient descent converges:
+{shares}. Largest learning rate at which gradient descent converges for at least one noise: {largest}. With the EMA
+target (an exponential average of the encoder) instead of the shared target (the encoder), the largest learning rate
+changes by factors of {narrower}. Neighbouring learning rates of the grid differ by a factor of {spacing:.2g}; a change
+by one grid step is within the resolution of the grid. Three factors compare numbers of steps until convergence, as
+medians over cells with the first and third quartile in parentheses. The number of steps with the EMA target, divided by
+that with the shared target, at the cells that converge with both targets, is {slower}. The number of steps under the
 standard loss, divided by that under the isotropic loss, both with the shared target, at the cells that converge under
 both losses, is {faster}. A factor of 1 means no effect.
 
-Linear networks were trained at learning rate {CHECKS["learning_rate"]:g} and sigma = {CHECKS["noise"]:g}
-({count(int(CHECKS["batch"]))} samples a step, 100 steps).
+To test the descent map, linear networks were trained at learning rate {CHECKS["learning_rate"]:g}, with noise of
+standard deviation {CHECKS["noise"]:g} on both views ({count(int(CHECKS["batch"]))} samples a step, 100 steps).
 
 {agreements(rows)}"""
 

@@ -89,10 +89,11 @@ mean-field approximation, which replaces the expectation of a ratio by the ratio
 
 {agreements(rows)}
 
-The table counts a mode only at steps at which its variance in theory is above {LIMITS[0]:g}. Under the Euclidean loss
-without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of the noise on the online
-view. Here sigma1 = 0, so that in theory the rate is zero. For this loss, the descent map, the flow and the larger
-learning rate therefore make the same prediction, and eigenvalues change only because batches are finite.
+The table above omits a mode at all steps at which the theoretical variance of this mode is at most {LIMITS[0]:g}. Under
+the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of the
+noise on the online view. In this figure sigma1 = 0, so that in theory the rate is zero. For this loss, the descent map,
+the flow and the descent map with a larger learning rate therefore make the same prediction, and eigenvalues change only
+because batches are finite.
 
 {_shortened(full)}"""
 

@@ -97,7 +97,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     """Return the caption, which describes the panels and states the distance of the networks from the theory."""
-    distances = [["", "distance", "ratio"]]
+    distances = [["", "distance of embeddings from theory", "ratio to the distance that batches alone cause"]]
     for key, panel in data.items():
         cells = percent(distance(panel)), excess(panel.embeddings, panel.expected).text()
         distances.append([style.title(*key), *cells])
@@ -114,24 +114,26 @@ component is proportional to the singular value of its mode under the descent ma
 
 {_stopped(data[COLLAPSING]) if COLLAPSING in data else ""}
 
-Distance: root mean square distance between the embeddings of networks and theory over the recorded steps, divided by
-the root mean square of the initial embeddings. Ratio: the distance of a network from theory, divided by the distance
-that random batches alone cause. The latter is estimated from the distance between a network and the mean of the other
-networks. The ratio is 1 if networks differ from theory by the effect of their batches alone. In parentheses: 95 %
-intervals over {len(SEEDS)} networks (Student's t, of the logarithm).
+The table below compares the embeddings of the networks with the embeddings that the theory predicts. The distance is
+the root mean square distance between the embeddings of networks and theory over the recorded steps, divided by the root
+mean square of the initial embeddings. The ratio is the distance of a network from the theory, divided by the distance
+that random batches alone cause. The distance that batches cause is estimated from the distance between a network and
+the mean of the other networks. The ratio is 1 if networks differ from the theory by the effect of their batches alone.
+In parentheses: 95 % intervals over {len(SEEDS)} networks (Student's t, of the logarithm).
 
 {table(distances)}
 
 {agreements(rows)}
 
-This table counts a mode only at steps at which its variance in theory is above {SMALLEST:g}."""
+The table above omits a mode at all steps at which the theoretical variance of this mode is at most {SMALLEST:g}."""
 
 
 def _stopped(panel: Panel) -> str:
     return f"""
-The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when in theory the smaller eigenvalue is
-{percent(panel.left)} of the larger. When hardly any second mode is left, some embeddings are near zero. The gradients
-of their samples are very large under the cosine loss, and single batches move a network far away."""
+In the panel "{style.title(*COLLAPSING)}", training stops after {STEPS_TO_COLLAPSE} steps, when in theory the smaller of
+the two eigenvalues is {percent(panel.left)} of the larger eigenvalue. When the smaller eigenvalue is nearly zero, the
+embeddings of some samples are near zero. Under the cosine loss the gradients of these samples are very large, so that a
+single batch can move a network far away."""
 
 
 def distance(panel: Panel) -> float:

@@ -136,7 +136,10 @@ def _plateaus(data: dict[Key, Panel]) -> str:
 
     Both numbers are stated for networks and in theory. Each row has one loss, one method and one range of modes.
     """
-    rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
+    columns = [
+        f"{name} in {where}" for name in ("final eigenvalue", "ratio of spreads") for where in ("networks", "theory")
+    ]
+    rows = [["", "modes", *columns, "modes of networks end"]]
     for (loss, method), panel in data.items():
         for name, ranks in deep.RANKS.items():
             measured = [function(panel.networks.s, ranks) for function in (deep.final_level, flattening)]
@@ -265,38 +268,43 @@ projector. They learn from two views of images of handwritten digits, {count(dee
 geometric mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. Top: Euclidean loss; bottom:
 cosine loss. First three columns: DirectPred and IsoLoss, whose target is the encoder itself, and BYOL, whose target is
 an exponential average of the encoder. Grey dashes: the flow of the linear theory from the same initial eigenvalues, for
-every third mode. The one free parameter of the theory is the time of the flow per time of the network. It is fitted to
+every third mode. The one free parameter of the theory, the time of the flow per time of the network, is fitted to
 DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory here. Right: accuracy
 of a linear readout on {deep.TEST_IMAGES} held-out digits during the first {EARLY} steps, in percent; mean and standard
-error over seeds. Numbers in parentheses below are 95 % intervals over seeds (Student's t), unless stated otherwise; of
-twenty such intervals, one is expected to miss the true value.
+error over seeds. The text below this figure has 95 % intervals in parentheses; of twenty such intervals, one is
+expected to miss the true value.
 
-Plateau: in theory all eigenvalues approach one value, the plateau, which is 1 under the Euclidean loss. Modes are
-numbered from the largest eigenvalue, which is mode 1. The table has two ranges of modes, both without mode 1; the
-eigenvalue of mode 1 starts at {largest} under DirectPred with the Euclidean loss. Final eigenvalue: geometric mean over
-the range of modes and over seeds. Ratio of spreads: standard deviation of log s over the range of modes at the end,
-divided by that at the start. The ratio is 0 if the modes end on a plateau, and 1 (the null hypothesis) if training
-moves the modes neither together nor apart. The last column says "closer together" if the interval of the ratio lies
-below 1, "further apart" if the interval lies above 1, and "neither" if the interval contains 1.
+In theory all eigenvalues approach one value, the plateau, which is 1 under the Euclidean loss. The table below tests
+whether the eigenvalues of the networks do so. Modes are numbered from the largest eigenvalue, which is mode 1. The
+table has two ranges of modes, both without mode 1; the eigenvalue of mode 1 starts at {largest} under DirectPred with
+the Euclidean loss. Final eigenvalue: geometric mean over the range of modes and over seeds. Ratio of spreads: standard
+deviation of the logarithms of the eigenvalues over the range of modes at the end, divided by this standard deviation at
+the start. The ratio is 0 if the modes end on a plateau, and 1 (the null hypothesis) if training moves the modes neither
+together nor apart. In parentheses: 95 % intervals over seeds (Student's t). The last column says "closer together" if
+the interval of the ratio lies below 1, "further apart" if the interval lies above 1, and "neither" if the interval
+contains 1.
 
 {_plateaus(data)}
 
-Speed-up by IsoLoss: the step at which a mode reaches half of the plateau under DirectPred, divided by the step at which
-a mode of the same rank and seed does so under IsoLoss. Under the cosine loss, the largest final eigenvalue of the
-networks with DirectPred counts as the plateau. The ratio is infinite for modes that reach half of the plateau only
-under IsoLoss, zero for modes that reach it only under DirectPred, and 1 under the null hypothesis. The first number is
-the median over all pairs of mode and seed, with a 95 % bootstrap interval over modes and seeds. The number in theory is
-the median over those of these pairs for which the mode reaches half of the plateau in the flow of both methods.
-{speed}.
+The speed-up of a mode by IsoLoss is the step at which the mode reaches half of the plateau under DirectPred, divided by
+the step at which a mode of the same rank and seed reaches half of the plateau under IsoLoss. The plateau is the value
+that all eigenvalues approach in theory: 1 under the Euclidean loss; under the cosine loss, the largest final eigenvalue
+of the networks with DirectPred is used. The speed-up is infinite for modes that reach half of the plateau only under
+IsoLoss, zero for modes that reach half of the plateau only under DirectPred, and 1 under the null hypothesis. For each
+loss, the first number below is the median over all pairs of mode and seed, with a 95 % bootstrap interval over modes
+and seeds. The number in theory is a median, too, but only over the pairs for which the mode reaches half of the plateau
+in the flow of both methods. {speed}.
 
-Decrease: in theory all modes below the plateau grow. In the networks with IsoLoss, the number of the 32 modes that end
-below their initial value is {_shrunk(data)} (mean +- standard error over seeds). Order: in theory a larger mode always
-reaches half of the plateau before a smaller mode. This order is tested for modes along the initial eigenvectors, by
-Kendall's tau between the initial eigenvalue and the order of arrival. Tau is 1 in theory, and 0 if size and order are
-independent. {_orders(data)}.
+In theory all modes below the plateau, the common final eigenvalue, grow. In the networks with IsoLoss, the number of
+the 32 modes that end below their initial value is {_shrunk(data)} (mean +- standard error over seeds). In theory a
+larger mode always reaches half of the plateau before a smaller mode. This order is tested for modes along the initial
+eigenvectors, by Kendall's tau between the initial eigenvalue and the order in which modes reach half of the plateau.
+Tau is 1 in theory, and 0 if initial eigenvalue and order are independent. Mean of tau, with a 95 % interval over seeds
+(Student's t): {_orders(data)}.
 
-Accuracy: Halvagal et al. (2023) find IsoLoss ahead of DirectPred early in training. Here, the accuracies of the
-readout, averaged over the first {EARLY} steps, are in percent, as mean +- standard error over seeds: {accuracies}. All
-networks are tested on the same {deep.TEST_IMAGES} digits. Each mean therefore has an additional binomial error of up to
-{digits:.1f}, which does not show in the differences between seeds. Accuracy of IsoLoss minus that of DirectPred, in
-percentage points, with an interval over seeds: {_lead(data)}."""
+Halvagal et al. (2023) find that a linear readout has a higher accuracy with IsoLoss than with DirectPred early in
+training. In the networks of this figure, the accuracies of the readout, averaged over the first {EARLY} steps, are in
+percent, as mean +- standard error over seeds: {accuracies}. All networks are tested on the same {deep.TEST_IMAGES}
+digits. Each mean therefore has an additional binomial error of up to {digits:.1f}, which does not show in the
+differences between seeds. Accuracy with IsoLoss minus accuracy with DirectPred, in percentage points, with a 95 %
+interval over seeds: {_lead(data)}."""

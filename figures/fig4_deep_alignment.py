@@ -104,9 +104,10 @@ u of the predictor along each eigenvector u at step {count(next(iter(data.values
 eigenvalue of the correlation; one point for each mode and seed. Each column has one loss and one target: the encoder
 itself (shared target), or an exponential average of the encoder (EMA target).
 
-The eigenmode theory and Halvagal et al. (2023) assume that predictor and correlation share eigenvectors; the alignment
-is then 1. The null hypothesis is a random matrix W_P of {modes} x {modes} independent normal entries, for which the
-mean alignment is {random_alignment(modes):.2f}. Mean alignment of the modes whose eigenvalue exceeds {THRESHOLD:g}
-times the largest eigenvalue, +- standard error over seeds: {large}. Mean alignment of the {modes // 2} modes with the
-smallest eigenvalues, +- standard error over seeds, and change of this mean during training with a 95 % interval over
-seeds: {small}."""
+The eigenmode theory and Halvagal et al. (2023) assume that predictor and correlation share eigenvectors. The alignment
+|u . W_P u|/|W_P u| between the predictor W_P and each eigenvector u of the correlation is then 1. The null hypothesis
+is a random matrix W_P of {modes} x {modes} independent normal entries, for which the mean alignment is
+{random_alignment(modes):.2f}. Mean alignment of the modes whose eigenvalue exceeds {THRESHOLD:g} times the largest
+eigenvalue, +- standard error over seeds: {large}. Mean alignment of the {modes // 2} modes with the smallest
+eigenvalues, +- standard error over seeds, and change of this mean from the start to the end of training, with a 95 %
+interval over seeds: {small}."""

@@ -107,7 +107,7 @@ def caption(data: Data, full: bool) -> str:
     changes = {loss: mean_of(_sums(pairs[-1]) - _sums(pairs[0])) for loss, pairs in data.pairs.items()}
     depends = {0: "no dependence on the initial weights is distinguishable"}
     effects = "; ".join(
-        f"{loss}: {change.text('.4f')}, {depends.get(change.side(0), 'it depends on the initial weights')}"
+        f"{loss}: {change.text('.4f')}, {depends.get(change.side(0), 'the sum depends on the initial weights')}"
         for loss, change in changes.items()
     )
     rows = {
@@ -127,20 +127,22 @@ columns: eigenvalues against step from three initial weights. Start 1 (blue) has
 1/4. Right: the same runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end
 of the descent map. Dotted line: equal eigenvalues.
 
-After {STEPS} steps of the descent map the eigenvalues (smaller, larger) under the Euclidean loss are
-{shown["euclidean"]} for starts 1, 2 and 3. These final eigenvalues differ by at most {spread:.1g}. Under the cosine
-loss the final eigenvalues are {shown["cosine"]}, and the difference of the two eigenvalues, divided by their sum, goes
-from {differences}. The flow conserves the sum, which therefore depends on the initial weights; the descent map changes
+Three runs of the descent map (starts 1, 2 and 3) begin with different initial weights. After {STEPS} steps under the
+Euclidean loss, the eigenvalues (smaller, larger) are {shown["euclidean"]}. These final eigenvalues differ between
+starts by at most {spread:.1g}. Under the cosine loss, the final eigenvalues are {shown["cosine"]}. Under this loss the
+difference of the two eigenvalues, divided by their sum, goes from {differences}. The flow under the cosine loss
+conserves the sum of the two eigenvalues, so that the final sum depends on the initial weights; the descent map changes
 the sum by at most {percent(change)}. In the networks, the sum of the final eigenvalues from start 3 minus that from
 start 1 is, with a 95 % interval over the {len(SEEDS)} seeds (Student's t; the null hypothesis is 0): {effects}.
 
 {agreements(rows)}
 
-Effect of finite batches under the cosine loss: from start 1, the sum of the final eigenvalues in the networks differs
-from that in the descent map. The relative difference network/map - 1 is, in percent, {whole.text()} with
-{count(BATCH[full])} samples a step, and {quarter.text()} with {count(BATCH[full] // 4)} samples a step (95 % intervals
-over seeds). The second number divided by the first is {ratio:.1f} +- {error:.1f}. This ratio is 4 if finite batches
-cause the difference, and 1 if the descent map is wrong for all batch sizes."""
+Under the cosine loss, finite batches change the sum of the final eigenvalues of the networks, compared with the sum in
+the descent map. From start 1 (initial weights of standard deviation 1/4), the relative difference network/map - 1 of
+this sum is, in percent, {whole.text()} with {count(BATCH[full])} samples a step, and {quarter.text()} with
+{count(BATCH[full] // 4)} samples a step (95 % intervals over seeds). The relative difference with the smaller batches
+is {ratio:.1f} +- {error:.1f} times that with the larger batches. This factor is 4 if finite batches cause the
+difference, and 1 if the descent map is wrong for all batch sizes."""
 
 
 def _sums(pair: Pair) -> np.ndarray:

@@ -124,7 +124,12 @@ SPEEDS = {-1: "faster", 0: "not distinguishable", 1: "slower"}
 
 def _table(data: dict[tuple[str, str], list[Pair]]) -> str:
     """Format a table with the growth of the smallest and largest eigenvalue, and with the slowdown by ReLU units."""
-    rows = [["", "smallest", "in theory", "direction", "largest", "in theory", "direction", "slowdown", "networks are"]]
+    columns = [
+        f"{name} eigenvalue, {what}"
+        for name in ("smallest", "largest")
+        for what in ("factor in networks", "factor in theory", "direction")
+    ]
+    rows = [["", *columns, "slowdown of networks", "networks are"]]
     for key, pairs in data.items():
         slower = slowdown(pairs)
         speed = ["no mode doubles", ""] if slower is None else [slower.text(), SPEEDS[slower.side(1)]]
@@ -143,15 +148,16 @@ Figure 6. Top: Euclidean losses; bottom: cosine losses. Points: networks, {count
 dark to light: smallest to largest. Grey lines: the descent map of the linear network, z = W x, from the same initial
 weights.{shortened}
 
-Halvagal et al. (2023) claim that the linear theory carries over to these networks. The table tests this claim with
-{len(SEEDS)} networks for each loss, from different initial weights, of which the first is drawn. In parentheses: 95 %
-intervals over these networks (Student's t, of the logarithm). Smallest, largest: factor by which the smallest and the
-largest eigenvalue change from start to end, in networks and in the linear theory (geometric means). Direction: "as in
-theory" if the factors in networks and in theory lie on the same side of 1, which the claim requires; "opposite" if they
-lie on different sides; "undecided" if the interval of the networks contains 1; "no change in theory" if the theory
-changes the eigenvalue by less than {percent(UNCHANGED)}. Slowdown: time in which an eigenvalue doubles, divided by this
-time in the linear theory; median over the modes that double in both, geometric mean over networks. The slowdown is 1 if
-the theory carries over. It is 2 if the only difference is that half of the units are inactive for an input, which
-halves the gradient.
+Halvagal et al. (2023) claim that the linear theory carries over to networks with ReLU units. The table below tests this
+claim with {len(SEEDS)} networks for each loss, from different initial weights, of which the first is drawn. In
+parentheses: 95 % intervals over these networks (Student's t, of the logarithm). A factor is the final value of the
+smallest or of the largest eigenvalue, divided by the initial value of this eigenvalue, in networks or in the linear
+theory (geometric means over networks). The direction is "as in theory" if the factors in networks and in theory lie on
+the same side of 1, which the claim requires; "opposite" if the two factors lie on different sides; "undecided" if the
+interval of the networks contains 1; "no change in theory" if the theory changes the eigenvalue by less than
+{percent(UNCHANGED)}. The slowdown is the time in which an eigenvalue of a network doubles, divided by the time in which
+this eigenvalue doubles in the linear theory: a median over the modes that double in both, and a geometric mean over
+networks. The slowdown is 1 if the theory carries over. The slowdown is 2 if the only difference is that half of the
+units are inactive for an input, which halves the gradient.
 
 {_table(data)}"""

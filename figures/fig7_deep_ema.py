@@ -97,23 +97,23 @@ loss. Left and middle: eigenvalues `s_m` of the correlation of the representatio
 {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Right: accuracy of a linear readout on {deep.TEST_IMAGES}
 held-out digits against step, in percent; mean and standard error over seeds; red: shared target, blue: EMA target.
 
-Halvagal et al. (2023) claim that IsoLoss does not need the averaged target (EMA target). The next numbers are
-accuracies with the shared target minus accuracies with the EMA target, in percentage points. Each number is a mean over
-two predictors, with exponents alpha = 1/2 and alpha = 1. The 95 % intervals hold for other seeds and other digits; the
-null hypothesis is no change. Of twenty such intervals, one is expected to miss the true value. {_changes(data)}.
-{_participation(data)}
+Halvagal et al. (2023) claim that IsoLoss does not need the EMA target, the exponential average of the encoder. The
+numbers that follow are accuracies of the readout with the shared target minus accuracies with the EMA target, in
+percentage points. Each number is a mean over two predictors, with exponents alpha = 1/2 and alpha = 1. The 95 %
+intervals in parentheses hold for other seeds and other digits; the null hypothesis is no change. Of twenty such
+intervals, one is expected to miss the true value. {_changes(data)}. {_participation(data)}
 
-Accuracy of the readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent, mean +- standard error. The
-error includes the variance over {len(deep.SEEDS)} seeds and the variance over the digits; all networks are tested on
-the same digits. Each row has one method, and each column has one loss and one target:
+The table below has the accuracy of a linear readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent,
+mean +- standard error. The error includes the variance over {len(deep.SEEDS)} seeds and the variance over the digits;
+all networks are tested on the same digits. Each row has one method, and each column has one loss and one target.
 
 {_table(data)}
 
-The predictor of DirectPred and of DirectCopy is a power of the correlation, with exponent alpha = 1/2 (DirectPred) or
-alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2, and "IsoLoss, DirectCopy" has alpha = 1. The linear predictor and the
-MLP predictor are learned: with the shared target the method is SimSiam, and with the EMA target it is BYOL. Random
-encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained with labels and without
-augmentation."""
+The methods of the table above differ in their predictors. The predictor of DirectPred and of DirectCopy is a power of
+the correlation, with exponent alpha = 1/2 (DirectPred) or alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2, and
+"IsoLoss, DirectCopy" has alpha = 1. The linear predictor and the MLP predictor are learned: with the shared target the
+method is SimSiam, and with the EMA target the method is BYOL. Random encoder: the network before its first step.
+Supervised: an MLP of the encoder's size, trained with labels and without augmentation."""
 
 
 def change_without_average(
@@ -147,14 +147,14 @@ def _participation(data: Data) -> str:
     collapsed = "some networks collapse" if ratio < 1.1 else "no network collapses"
     return (
         f"With the shared target {collapsed} under IsoLoss. This is measured by the participation ratio "
-        f"(sum s)^2 / sum s^2, which is 1 if only one mode is left; it is at least {ratio:.1f} at the end in all "
-        f"{len(runs) * len(deep.SEEDS)} networks."
+        f"(sum s)^2 / sum s^2, which is 1 if only one mode is left; this ratio is at least {ratio:.1f} at the end "
+        f"in all {len(runs) * len(deep.SEEDS)} networks."
     )
 
 
 def _table(data: Data) -> str:
     columns = [(loss, target) for loss in style.LOSSES for target in deep.TARGETS]
-    rows = [["", *(f"{loss}, {target}" for loss, target in columns)]]
+    rows = [["", *(f"accuracy, {loss}, {target}" for loss, target in columns)]]
     for method in METHODS:
         rows.append([method, *(_cell(data.recognised[method, *column]) for column in columns)])
     rows.append(["random encoder", *[_cell(data.random)] * len(columns)])

@@ -103,29 +103,30 @@ values of rho are those of Halvagal et al. (2023). The value {DECAYS[0]:g} is ad
 few steps, in which only a large weight decay has a large effect.
 
 Halvagal et al. (2023) claim that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that
-the large eigenvalues persist. Modes are numbered from the largest eigenvalue, which is mode 1. The table has large
-modes (2 to 6) and small modes (17 to 32). Eigenvalue: geometric mean of the final eigenvalues of the large modes.
-Ratio: geometric mean of the final eigenvalues of the large or of the small modes, divided by this mean in the network
-of the same seed at rho = {DECAYS[-1]:g}. This smallest rho changes each weight by at most {unchanged} in all steps
-together. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t); of twenty such
-intervals, one is expected to miss the true value. Under the Euclidean loss the linear theory predicts that surviving
-modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho = {DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho =
-{DECAYS[-1]:g}.
+the large eigenvalues persist. Modes are numbered from the largest eigenvalue, which is mode 1. The table below tests
+this claim for large modes (2 to 6) and small modes (17 to 32), at each weight decay rho. Final eigenvalue: geometric
+mean over the large modes. Ratio: geometric mean of the final eigenvalues of the large or of the small modes, divided by
+this mean in the network of the same seed at the smallest weight decay, rho = {DECAYS[-1]:g}. A rho of {DECAYS[-1]:g}
+changes each weight by at most {unchanged} in all steps together. The null hypothesis is a ratio of 1. In parentheses:
+95 % intervals over seeds (Student's t); of twenty such intervals, one is expected to miss the true value. Under the
+Euclidean loss the linear theory predicts that surviving modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho =
+{DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
 
 {_table(data)}
 
-Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Each point is
-one network. Line: the steady state of the linear theory from the initial eigenvalues of the networks. In theory a mode
-vanishes if it starts below a basin boundary, which rises with rho, and all modes vanish beyond a fold at rho = 1/4. At
-rho = {UP_TO_FOLD[0]:g}, {plus_minus(data.networks[0], 1)} modes survive in the networks (mean +- standard error over
-seeds), and {data.theory[0]} in theory. The next numbers are the shares of these surviving modes that vanish at a larger
-rho, in percent, with an interval over seeds; the null hypothesis is the share in theory. {_losses(data)}. The theory
-assumes white inputs and no noise. The networks are measured after {next(iter(data.runs.values())).settings["steps"]}
-steps; at this time some modes may still be shrinking.
+Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against the weight decay
+rho. Each point is one network. Line: the steady state of the linear theory from the initial eigenvalues of the
+networks. In theory a mode vanishes if it starts below a basin boundary, which rises with rho, and all modes vanish
+beyond a fold at rho = 1/4. At rho = {UP_TO_FOLD[0]:g}, {plus_minus(data.networks[0], 1)} modes survive in the networks
+(mean +- standard error over seeds), and {data.theory[0]} in theory. The numbers that follow are the shares of these
+surviving modes that vanish at a larger rho, in percent, with a 95 % interval over seeds; the null hypothesis is the
+share in theory. {_losses(data)}. The theory assumes white inputs and no noise. The networks are measured after
+{next(iter(data.runs.values())).settings["steps"]} steps; at this time some modes may still be shrinking.
 
-The spread of z/|z| is the standard deviation of its channels over images, averaged over channels. It is 1 if
-representations are evenly spread, and 0 if the representation is the same for all images. The spread is {point} at rho
-= {UP_TO_FOLD[-1]:g}, and {spread} at rho = {UP_TO_FOLD[0]:g} (mean +- standard error over seeds)."""
+The spread of the representations z under the Euclidean loss is the standard deviation of the channels of z/|z| over
+images, averaged over channels. The spread is 1 if representations are evenly spread, and 0 if the representation is the
+same for all images. In the networks the spread is {point} at rho = {UP_TO_FOLD[-1]:g}, and {spread} at rho =
+{UP_TO_FOLD[0]:g} (mean +- standard error over seeds)."""
 
 
 def _level(decay: float) -> float:
@@ -147,7 +148,8 @@ def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Interval:
 
 def _table(data: Data) -> str:
     """Format a table of the effect of weight decay on large and on small modes."""
-    rows = [["", "eigenvalue, large", "ratio, large", "large modes", "ratio, small", "small modes"]]
+    of_modes = (f"{what} {size} modes" for size in ("large", "small") for what in ("ratio of", "effect on"))
+    rows = [["", "final eigenvalue of large modes", *of_modes]]
     words = {-1: "shrink", 1: "grow", 0: "no effect distinguishable"}
     for (loss, decay), run in data.runs.items():
         name, reference = f"{loss}, rho = {decay:g}", data.runs[loss, DECAYS[-1]].s

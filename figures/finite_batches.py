@@ -115,7 +115,8 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
     values = len(S0) * len(RECORDS)
     bound = stdtrit(seeds - 1, 1 - 0.025 / (values * len(data)))
     error = 100 / (2 * seeds) ** 0.5  # standard error of a standard deviation, in percent
-    rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
+    largest = (f"largest |t| of the {name}" for name in ("predicted mean", "population map"))
+    rows = [["model", "N", *largest, "ratio of standard deviations", "prediction reliable until step"]]
     for (name, inputs), panel in data.items():
         corrected, population, ratio = statistics(panel)
         reliable = np.asarray(panel.predicted.step)[np.asarray(panel.predicted.reliable)].max()
@@ -131,13 +132,14 @@ is gradient descent on the population loss, without effects of finite batches. P
 and two standard deviations on either side. Lines and bands: mean and two standard deviations as predicted to first
 order in one over the batch size.
 
-The table compares the networks with the predicted mean and with the population map. A value of t is the distance of the
-mean of the networks from the predicted mean, or from the population map, in standard errors. Largest t: the largest
-value over {len(S0)} modes and {len(RECORDS)} steps. If the predicted mean (or the population map) is right, all its
-values of t stay below {bound:.1f} with a probability of at least 95 % (Bonferroni's bound for Student's t, all rows).
-Ratio: measured standard deviation divided by predicted standard deviation, root mean square over modes and steps. The
-standard error of one measured standard deviation is {error:.0f} %. The standard error of the ratio is at most
-{error / len(S0) ** 0.5:.0f} % if the modes fluctuate independently. Reliable until step: the last drawn step at which
-fluctuations are small enough for the prediction.
+The table below compares the mean over networks with two maps: the predicted mean, which includes the effect of finite
+batches to first order, and the population map, which has no effects of finite batches. |t| is the distance of the mean
+over networks from such a map, in standard errors; the table has the largest |t| over {len(S0)} modes and {len(RECORDS)}
+steps. If a map is right, all |t| of this map stay below {bound:.1f} with a probability of at least 95 % (Bonferroni's
+bound for Student's t, all rows). The ratio of standard deviations is the standard deviation over networks divided by
+the predicted standard deviation, as a root mean square over modes and steps. The standard error of one measured
+standard deviation is {error:.0f} %. The standard error of the ratio is at most {error / len(S0) ** 0.5:.0f} % if the
+modes fluctuate independently. The last column has the last drawn step at which fluctuations are small enough for
+the prediction.
 
 {table(rows)}"""

@@ -84,14 +84,15 @@ noise on the online view. Under the cosine loss `r = h(lambda) (A - lambda B)/s`
 and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representations of the two views, `z1_m` and
 `z2_m` are their components in mode m, and `p` is the prediction.
 
-Halvagal et al. (2023) study two losses of this family: the standard loss (power 1) and the isotropic loss (power 0).
-The smaller the power, the faster small modes grow compared with large modes. Under the Euclidean loss, the number of
-steps until all {MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is {times}. At
-power -1 the differential equation of lambda under the Euclidean loss is linear and has an exact solution.
+The losses of this figure multiply the gradient of a mode by a gain, which is a power of the predictor eigenvalue lambda
+of this mode. Halvagal et al. (2023) study two of these losses: the standard loss (power 1) and the isotropic loss
+(power 0). The smaller the power, the faster small modes grow compared with large modes. Under the Euclidean loss, the
+number of steps until all {MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is
+{times}. At power -1 the differential equation of lambda under the Euclidean loss is linear and has an exact solution.
 
 {agreements(rows)}
 
-{"" if full else "This table has every second power."}"""
+{"" if full else "The table above has every second power of the figure."}"""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:

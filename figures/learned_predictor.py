@@ -154,12 +154,14 @@ weight decay, the dotted line marks the fixed points lambda = 1/n1, where n1 = 1
 deviation of the noise on the online view; orange dashes are curves of constant s - lambda^2. The settings follow Figure
 3 of Tian, Chen and Ganguli (2021).
 
-Without weight decay the flow conserves s - lambda^2. A trajectory follows a parabola s - lambda^2 = constant until the
-mode reaches the line lambda = 1/n1 or collapses. With weight decay, s - lambda^2 decays as e^(-2 rho t) in time t, and
-the flow ends where the gradient of the loss and weight decay balance. In the drawn trajectories s - lambda^2 differs
-from this law by at most {drift:.1g} (relative tolerance of the integration: {RTOL:g}), while s changes by up to
-{change:.2g}. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
+Without weight decay the flow conserves s - lambda^2, where s is the eigenvalue of the correlation and lambda is the
+eigenvalue of the learned predictor. A trajectory follows a parabola s - lambda^2 = constant until the mode reaches the
+line lambda = 1/n1 or collapses; n1 = 1 + sigma1^2, and sigma1 is the standard deviation of the noise on the online
+view. With weight decay rho, s - lambda^2 decays as e^(-2 rho t) in time t, and the flow ends where the gradient of the
+loss and weight decay balance. In the drawn trajectories s - lambda^2 differs from this exponential by at most
+{drift:.1g} (relative tolerance of the integration: {RTOL:g}), while s changes by up to {change:.2g}. Share of the drawn
+trajectories with s below 0.05 at t = {END:g}: {shares}.
 
 {agreements(rows)}
 
-The table counts a mode only at steps at which its variance in theory is above 0.01."""
+The table above omits a mode at all steps at which the theoretical variance of this mode is at most 0.01."""

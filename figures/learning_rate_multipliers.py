@@ -117,15 +117,16 @@ step. The exponent of the predictor is `alpha` = 1. There is {noise(style.NOISE)
 integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
 {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
 
-Under the Euclidean loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the
-learning rate. In theory the time therefore scales as `1/u0` for small `u0`, which is a slope of -1 on these logarithmic
-axes. The isotropic loss has no such factor. In theory the time then scales as `log(1/u0)`, and the slope goes to 0 for
-small `u0`. The slopes of the integrated flow between the three smallest `u0` are {slopes}. From `u0` = {STARTS[0]:g}
-the convergence time is {slowest}.
+Under the Euclidean loss the speed of a mode is proportional to the predictor eigenvalue of this mode, which acts as a
+factor on the learning rate. In theory the convergence time therefore scales as `1/u0` for small initial eigenvalues
+`u0`, which is a slope of -1 on the logarithmic axes of this figure. The isotropic loss has no such factor. In theory
+the convergence time then scales as `log(1/u0)`, and the slope goes to 0 for small `u0`. The slopes of the integrated
+flow between the three smallest `u0` are {slopes}. From `u0` = {STARTS[0]:g} the convergence time is {slowest}.
 
-The largest relative difference of the integrated flow from the formula is {percent(flow)}. The largest relative
-difference of the networks is {percent(network)} from the formula, and {percent(descent)} from the descent map, which
-has the same finite learning rate as the networks.
+Convergence times by the formula are compared with the integrated flow and with linear networks. The largest relative
+difference between the integrated flow and the formula is {percent(flow)}. The largest relative difference of the
+networks is {percent(network)} from the formula, and {percent(descent)} from the descent map, which has the same finite
+learning rate as the networks.
 
 {agreements({name: agreement(times.run) for name, times in data.items()})}"""
 

@@ -133,14 +133,15 @@ constant s1 + s2 (cosine loss) or s1^2 + s2^2 (isotropic cosine loss), which the
 Under the cosine losses all points with s1 = s2 are fixed points, and stars mark only the fixed points on the dashed
 curves.
 
-Under the Euclidean loss the relative speed of a mode is proportional to the predictor eigenvalue of the mode. Where
-both eigenvalues are below one half, the relative speeds of the two modes differ by a factor of up to
-{ratio["Euclidean"]:.3g}. Under the isotropic Euclidean loss they differ by a factor of at most
-{ratio["Euclidean, isotropic"]:.2g}, so that the flow starts nearly parallel to the diagonal. Under the cosine losses
-large modes shrink while small modes grow. Each trajectory follows a curve of constant s1 + s2 or s1^2 + s2^2 until both
-eigenvalues are equal (the computed sum drifts by at most {drift:.1g} of its value). The initial eigenvalues determine
-this sum and thus the final eigenvalues. The difference of the two eigenvalues, divided by their sum, is at least
-{before:.2g} at the start and at most {unequal:.1g} at the end.
+The relative speed of a mode is d log s/dt, where s is the eigenvalue of the mode. Under the Euclidean loss the relative
+speed is proportional to the predictor eigenvalue of the mode. Where both eigenvalues s1 and s2 are below one half, the
+relative speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the isotropic Euclidean
+loss, these relative speeds differ by a factor of at most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts
+nearly parallel to the diagonal. Under the two cosine losses large modes shrink while small modes grow. Under these
+losses, each trajectory follows a curve of constant s1 + s2 (cosine loss) or s1^2 + s2^2 (isotropic cosine loss) until
+both eigenvalues are equal; in the computed trajectories, the conserved sum drifts by at most {drift:.1g} of its value.
+The initial eigenvalues determine the conserved sum, and thus the final eigenvalues. The difference of the two
+eigenvalues, divided by s1 + s2, is at least {before:.2g} at the start and at most {unequal:.1g} at the end.
 
 {agreements(rows)}"""
 

@@ -26,8 +26,8 @@ LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # val
 SIGMA = (0.0, 1.5)
 CHECKED = 12  # number of points along each axis of a panel at which the map is compared with the fixed points
 MEANINGS = {
-    "isotropic": "all modes survive, with equal eigenvalues",
-    "anisotropic": "all modes survive, with unequal eigenvalues",
+    "equal modes": "all modes survive, with equal eigenvalues",
+    "unequal modes": "all modes survive, with unequal eigenvalues",
     "partial collapse": "some modes vanish",
     "collapse": "all modes vanish",
     "divergence": "eigenvalues grow without bound",
@@ -113,18 +113,21 @@ Outcome of gradient descent on the population loss (exact descent map) for four 
 without noise. Vertical axes at the bottom: standard deviation sigma1 of the noise on the online view, at learning rate
 {ETA:g}. The legend names the colours: {meanings}. Dashed lines at the top: the largest learning rate at which the
 equilibrium of the surviving modes is stable. Dashed lines at the bottom: the largest weight decay at which modes can
-survive. On the left, the equilibrium of the surviving modes disappears there in a fold at rho = 1/(4 n1), where n1 = 1
-+ sigma1^2. On the right, this equilibrium reaches zero there, at rho = 1.
+survive. Under the Euclidean loss, the equilibrium of the surviving modes disappears at this weight decay in a fold, at
+rho = 1/(4 n1), where n1 = 1 + sigma1^2. Under the isotropic loss, the equilibrium of the surviving modes reaches zero
+at this weight decay, rho = 1.
 
-On the left, in theory, a mode vanishes if it starts below a basin boundary. This boundary rises with weight decay up to
-the fold, so that small modes vanish first. On the right there is no basin boundary, so that either all modes survive or
-none. Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share of the
-points of the top panels at which eigenvalues oscillate in the end: {shares}. Shares of two outcomes among the points of
-the top panels with the largest learning rate: {ends}.
+Under the Euclidean loss, a mode vanishes in theory if the mode starts below a basin boundary. This boundary rises with
+weight decay up to the fold at which the equilibrium of the surviving modes disappears, so that small modes vanish
+first. Under the isotropic loss there is no basin boundary, so that either all modes survive or none. The top panels
+have learning rate and weight decay as axes, without noise. Share of their points at which some modes vanish and others
+survive: {partial}. Share of their points at which eigenvalues oscillate in the end: {shares}. Shares of collapse and
+divergence among their points with the largest learning rate: {ends}.
 
-The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
-{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points. A prediction of
-the most common outcome ({common}) at every point would agree at {count(outcomes.count(common))} points."""
+The bottom panels have noise and weight decay as axes. At {count(total)} of their points, the outcome that follows from
+the fixed points alone (`dyn.collapse`) was compared with the outcome of the descent map. The two outcomes agree at
+{count(agree)} of these points. A prediction of the most common outcome ({common}) at every point would agree at
+{count(outcomes.count(common))} points."""
 
 
 def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, fastest: bool = False) -> str:

@@ -92,7 +92,8 @@ def least_random_alignment(modes: int, draws: int = 20_000) -> float:
 
 def caption(data: dict[Key, list[dyn.Trajectory]], full: bool) -> str:
     """Return the caption, which describes the panels and states the alignment at the start and at the end."""
-    rows = [["", "at the start, mean", "at the end, mean", "at the end, least", "collapsed modes"]]
+    columns = ("start (mean over networks)", "end (mean over networks)", "end (smallest over networks)")
+    rows = [["", *(f"least alignment at the {column}" for column in columns), "collapsed modes"]]
     for (loss, target), runs in data.items():
         start, end = (np.array([least_alignment(run, record) for run in runs]) for record in (0, -1))
         collapsed = sum(int((~survives(run)).sum()) for run in runs)
@@ -108,10 +109,11 @@ eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and val
 each eigenvector (dashed lines), against step. One of {len(SEEDS)} networks with different initial weights is drawn for
 each loss and target.
 
-The eigenmode theory of a learned predictor assumes that predictor and correlation share eigenvectors; all alignments
-are then 1. The table has the alignment of the least aligned mode of each network. Mean: mean over {len(SEEDS)}
-networks, +- standard error. Least: smallest value in any network. Modes with a final eigenvalue below
+The eigenmode theory of a learned predictor assumes that predictor W_P and correlation share eigenvectors. The alignment
+|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation is then 1. The table below has the least
+alignment of a network, which is the alignment of its least aligned mode: the mean over {len(SEEDS)} networks, +-
+standard error, and the smallest value in any of these networks. Modes with a final eigenvalue below
 {percent(COLLAPSED)} of the largest final eigenvalue have collapsed and are left out. For random predictor matrices of
-independent normal entries, the alignment of the least aligned mode has the mean {least_random_alignment(MODES):.2f}.
+independent normal entries, the least alignment has the mean {least_random_alignment(MODES):.2f}.
 
 {table(rows)}"""

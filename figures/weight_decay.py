@@ -104,19 +104,19 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     return f"""
 Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horizontal) under the Euclidean loss (left)
 and its isotropic version (right). There is {noise(NOISE)}, and the exponent of the predictor is alpha = {ALPHA:g}.
-Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations. Left: a mode
-that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a {fold.kind} at
-rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
-{1 / (4 * (1 + NOISE[0] ** 2)):.6g}, where n1 = 1 + sigma1^2 is the variance of the online view. At any larger weight
-decay the mode collapses in theory. Right: under the isotropic loss the mode survives in theory from any initial value
-up to rho = {meeting.value:.6g}. There the equilibrium reaches zero ({meeting.kind} bifurcation).
+Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations. Left: under
+the Euclidean loss, a mode that starts below the unstable equilibrium vanishes in theory. The stable and the unstable
+equilibrium meet in a {fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4
+n1) = {1 / (4 * (1 + NOISE[0] ** 2)):.6g}, where n1 = 1 + sigma1^2 is the variance of the online view. At any larger
+weight decay the mode collapses in theory. Right: under the isotropic loss the mode survives in theory from any initial
+value up to rho = {meeting.value:.6g}. At this value the equilibrium reaches zero ({meeting.kind} bifurcation).
 
-Symbols: final eigenvalues of linear networks with two modes after {count(STEPS)} steps at learning rate
+Symbols in both panels: final eigenvalues of linear networks with two modes after {count(STEPS)} steps at learning rate
 {LEARNING_RATE:g}, with {count(BATCH[full])} samples a step. Crosses: the mode that starts at {STARTS[0]:g}. Circles:
 the mode that starts at {STARTS[1]:g}. A mode of a network has collapsed if its final eigenvalue is below {COLLAPSED:g}.
 Theory predicts from the equilibria which modes collapse. The prediction is right for {outcomes}.
 
 {agreements(rows)}
 
-This table has every third network. It counts a mode only at steps at which its variance in theory is above
-{COLLAPSED:g}."""
+The table above has every third network. The table omits a mode at all steps at which the theoretical variance of this
+mode is at most {COLLAPSED:g}."""

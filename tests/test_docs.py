@@ -126,6 +126,12 @@ def test_public_names_in_the_documents_exist(document):
     assert sorted(name for name in names if not hasattr(dyn, name)) == []
 
 
+@pytest.mark.parametrize("file", [*DOCUMENTS, *sorted((ROOT / "dynamics").rglob("*.py"))], ids=str)
+def test_no_installation_from_an_index_is_promised(file):
+    """The package is on no index: it is installed from a clone, by the path of the clone."""
+    assert re.findall(r"pip install [\"']?ssl-dynamics", text(file)) == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_make_targets_in_the_documents_exist(document):
     targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))

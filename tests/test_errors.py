@@ -1,6 +1,7 @@
 """Bad input: refused before any work, with the name of the argument, what it must be, and what it was."""
 
 import pickle
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -354,8 +355,8 @@ CASES = {
     # expressions and their parameters
     "parameters numbered": (
         lambda: dyn.Loss("|p - sg(z2)|^2", {1: 2}),
-        "loss",
-        "have parameters whose names are strings",
+        "parameters",
+        "have strings as keys",
         "1",
     ),
     "parameters None": (
@@ -396,7 +397,7 @@ def test_message_names_argument_requirement_and_value(case):
         call()
     message = str(raised.value)
     assert message.startswith(f"Argument `{argument}` must {must}")
-    assert was in message.rpartition(" but is " if " but is " in message else " but has shape ")[2]
+    assert was in re.split(" but is | but has shape | but has the key ", message)[-1]
     assert message.endswith(".")
 
 
@@ -438,16 +439,6 @@ def test_a_value_that_resembles_no_name_is_answered_with_the_list_alone(value):
     with pytest.raises(dyn.ArgumentError, match=r"`loss` must be one of 'euclidean', 'cosine'.*, but is ") as raised:
         dyn.Model(value)
     assert "Did you mean" not in str(raised.value) and repr(value) in str(raised.value)
-
-
-@pytest.mark.parametrize("call", [solve, iterate])
-def test_parameters_that_do_not_broadcast_are_named(call):
-    clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
-    with pytest.raises(dyn.ArgumentError) as raised:
-        call(model=clash)()
-    assert str(raised.value) == (
-        "The parameters of the model must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,)."
-    )
 
 
 @pytest.mark.parametrize("call", [solve, iterate])

@@ -13,6 +13,7 @@ import dynamics as dyn
 
 ROOT = Path(__file__).resolve().parent.parent
 EUCLIDEAN = dyn.Model("euclidean")
+COUPLED = dyn.Model("|p - sg(z2)|^2 / |z1|^2")
 TIMES = [0.0, 1.0]
 z = np.random.default_rng(0).standard_normal((50, 4))  # representations, one in each row
 
@@ -40,7 +41,42 @@ MISTAKES = {  # a likely mistake: (call, what the message advises)
     "misspelt parameter": (lambda: dyn.Loss.parse("|p|^2 * beta", bta=1.0), "Did you mean `bta`?"),
     "reserved name": (
         lambda: dyn.Loss.parse("|p|^2 * alpha", alpha=0.1),
-        "but is 'alpha'. Choose another name, such as alpha_; reserved are alpha, average, D, decay, Delta, dot,",
+        "Argument `parameters` must have as keys names that are not reserved, but has the key 'alpha'. "
+        "Use another name, such as alpha_, in the expression and for its value.",
+    ),
+    "reserved name without value": (
+        lambda: dyn.Model("|p|^2 * tau"),
+        "such as tau_, in the expression and for its value",
+    ),
+    "reserved kind of name": (lambda: dyn.Loss.parse("|p|^2 * _c", _c=0.1), "such as c_, in the expression and for"),
+    "no identifier": (lambda: dyn.Loss("|p|^2", {"a b": 0.1}), "must have as keys ASCII identifiers, but has the key"),
+    "arrays of noise of different lengths": (
+        lambda: dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3))),
+        "must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,).",
+    ),
+    "arrays of parameters of different lengths": (
+        lambda: dyn.Model("cosine", weight_decay=[0.1, 0.2], predictor=dyn.ClosedForm([1.0, 2.0, 3.0])),
+        "must have shapes that broadcast, but the shapes are weight_decay (2,), alpha (3,).",
+    ),
+    "no recorded time": (
+        lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(t=(5, 10)),
+        "but is (5, 10).",
+    ),
+    "equilibria of coupled modes": (
+        lambda: dyn.equilibria(COUPLED, [0.1, 0.5]),
+        "for other models use `phase_diagram`, or `solve` with until='steady'",
+    ),
+    "equilibria of a learned predictor": (
+        lambda: dyn.equilibria(dyn.Model("cosine", predictor=dyn.Learned()), [0.1, 0.5]),
+        "for other models use `phase_diagram`, or `solve` with until='steady'",
+    ),
+    "bifurcation of coupled modes": (
+        lambda: dyn.bifurcation(COUPLED, "weight_decay", (0, 0.1), [0.1, 0.5]),
+        "for other models use `phase_diagram`, or `solve` with until='steady'",
+    ),
+    "collapse of coupled modes": (
+        lambda: dyn.collapse(COUPLED, [0.1, 0.5]),
+        "for other models use `phase_diagram`, or `solve` with until='steady'",
     ),
     "detach": (lambda: dyn.Loss.parse("|p - detach(z2)|^2"), "Did you mean `sg`?"),
     "matrix product": (lambda: dyn.Model("-p @ z2"), "scalar products are written `p . z2`"),
@@ -154,9 +190,10 @@ MISTAKES |= {
             lambda: dyn.prepare(EUCLIDEAN, 2, TIMES),
             "but 3 were given. Call it as prepare(model, *, modes, times, method, **options).",
         ),
+        (lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(time=0), "argument 'time'. Did you mean `t`?"),
         (
-            lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(time=0),
-            "argument 'time'. Call it as select(*, t, step, modes, members, nearest).",
+            lambda: dyn.solve(EUCLIDEAN, [0.1], TIMES).select(qwertz=0),
+            "argument 'qwertz'. Call it as select(*, t, step, modes, members, nearest).",
         ),
     ],
 )
@@ -250,12 +287,52 @@ def test_an_unknown_name_without_a_similar_one_suggests_nothing():
     assert not hasattr(dyn, "__wrapped__")
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("times", "t"), ("time", "t"), ("eigenvalues", "s"), ("steps", "step"), ("predictors", "predictor")],
+)
+def test_an_unknown_name_of_a_result_suggests_the_nearest(name, near):
+    flow = dyn.solve(EUCLIDEAN, [0.1], TIMES)
+    with pytest.raises(AttributeError, match=rf"^`Trajectory` has no `{name}`. Did you mean `{near}`\?$"):
+        getattr(flow, name)
+    assert not hasattr(flow, "_repr_png_") and not hasattr(flow, "qwertz")
+
+
+def test_an_error_inside_of_a_property_of_a_result_is_not_hidden():
+    class Broken(dyn.Trajectory):
+        @property
+        def modes(self):
+            raise AttributeError("inside")
+
+    flow = dyn.solve(EUCLIDEAN, [0.1], TIMES)
+    with pytest.raises(AttributeError, match=r"^inside$"):
+        Broken(flow.model, flow.kind, flow.t, flow.s, flow.target, flow.predictor, flow.method).modes  # noqa: B018
+
+
+@pytest.mark.long
+def test_the_start_of_the_readme_has_the_order_of_the_network():
+    names = _run_readme()
+    np.testing.assert_allclose(names["network"].s[-1], names["theory"].s[-1], rtol=0.01)
+
+
+def _run_readme():
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(example.partition("print(")[0], names)
+    return names
+
+
+def test_the_user_defined_loss_of_the_readme_is_a_model():
+    (expression,) = re.findall(r'dyn\.Model\("(\|.*?)"\)', (ROOT / "README.md").read_text())
+    assert dyn.Model(expression).loss.text == expression
+
+
 EXTRAS = ("xarray", "pandas", "zarr", "equinox", "optax", "sklearn", "threadpoolctl", "distributed", "latex2mathml")
 
 
 @pytest.mark.long
 def test_the_example_of_the_readme_needs_no_extra(tmp_path):
-    """As after ``pip install ssl-dynamics``."""
+    """As after an installation without extras."""
     (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     start = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.modules.update(dict.fromkeys({EXTRAS}))\n"
     environment = {"MPLBACKEND": "Agg", "HOME": str(tmp_path)}

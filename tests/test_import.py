@@ -155,7 +155,9 @@ def test_a_missing_library_is_named_with_its_extra(library, code, extra):
         f"sys.modules[{library!r}] = None  # as if it were not installed\n"
         f"try:\n{attempt}\nexcept MissingExtraError as error:\n    print(error)"
     )
-    wanted = f'Not installed: {library}. To install what is missing: pip install "ssl-dynamics[{extra}]"'
+    wanted = (
+        f'Not installed: {library}. In a clone of the repository, install what is missing: pip install ".[{extra}]"'
+    )
     assert printed == wanted.split()
 
 
@@ -163,7 +165,7 @@ def test_the_command_line_names_the_extra_too(monkeypatch):
     monkeypatch.setitem(sys.modules, "latex2mathml", None)
     result = CliRunner().invoke(commands.main, ["derive", "--format", "html"])
     assert result.exit_code == 5
-    assert result.output.startswith("Error: ") and 'pip install "ssl-dynamics[report]"' in result.output
+    assert result.output.startswith("Error: ") and 'pip install ".[report]"' in result.output
 
 
 # --- public names ---------------------------------------------------------------------------------------------------

@@ -43,8 +43,15 @@ def _predictors() -> list[Row]:
 def _flow_and_steps() -> list[Row]:
     encoder, descent = rates.encoder_step(), rates.predictor_step()
     arguments, trained = ["weights", "force", "rate_ratio", "rho"], {n.lam[n.m]: sp.Symbol("weights", real=True)}
-    flow = "Return dW/dt = a_P f - rho W of weights W with force f; a_P: learning rate of W divided by the encoder's."
-    step = "Return weights W + eta (a_P f - rho W) after a step under a force f; a_P eta: learning rate of W."
+    flow = (
+        "Return dW/dt = a_P f - rho W, the velocity of weights W under the force f and weight decay rho.\n\n"
+        "weights, force: W and f. rate_ratio: a_P, the learning rate of W divided by that of the encoder.\n"
+    )
+    step = (
+        "Return W + eta (a_P f - rho W), the weights W after a step under the force f and weight decay rho.\n\n"
+        "weights, force: W and f. eta: learning rate of the encoder. rate_ratio: a_P, the learning rate of W divided "
+        "by eta.\n"
+    )
     of_s = "Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."
     of_w = "Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."
     return [
@@ -57,8 +64,14 @@ def _flow_and_steps() -> list[Row]:
 
 def _averages() -> list[Row]:
     arguments = ["average", "x", "decay"]
-    flow = "Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step, eta: step size."
-    step = "Return tau a + (1 - tau) x, an exponential average a of x after a step with decay tau."
+    flow = (
+        "Return da/dt = (1 - tau)/eta (x - a), the velocity of an exponential average a of x.\n\n"
+        "average: a. decay: tau, the decay per step. eta: learning rate, which is the time of a step.\n"
+    )
+    step = (
+        "Return tau a + (1 - tau) x, the value after a step of an exponential average a of x.\n\n"
+        "average: a before the step. decay: tau, the decay per step.\n"
+    )
     return [
         ("average_velocity", [*arguments, "eta"], flow, rates.average_velocity()),
         ("average_step", arguments, step, rates.average_step()),
@@ -66,8 +79,15 @@ def _averages() -> list[Row]:
 
 
 def _imbalance() -> list[Row]:
-    doc = "Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor divided by the encoder's."
-    decay = "Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."
+    doc = (
+        "Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.\n\n"
+        "s, lam: eigenvalues s of the correlation and lambda of the predictor. rate_ratio: a_P, the learning rate of "
+        "the predictor divided by that of the encoder.\n"
+    )
+    decay = (
+        "Return k >= 0: under weight decay rho, the imbalance falls as exp(-k t) in the time t of the flow.\n\n"
+        "The imbalance is that between the encoder and a learned predictor (see ``imbalance``).\n"
+    )
     return [
         ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),
         ("imbalance_decay", ["rho"], decay, invariants.imbalance_decay()),

@@ -11,7 +11,7 @@ import sympy as sp
 
 from derivations.codegen.functions import Definition, bound, function, needed_definitions, used_symbols
 from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
-from derivations.codegen.signature import PLAIN, Signature
+from derivations.codegen.signature import PLAIN, SPECTRUM_DOC, Signature
 from derivations.codegen.solution_code import simplest
 from derivations.printers.array_code import INTEGRAND
 from derivations.symbols import notation as n
@@ -19,8 +19,8 @@ from derivations.symbols.modes import expanded
 from derivations.theory import expectations, rates, tilting
 
 QUANTITIES = {
-    "rates": ("the rate r_m of a mode", rates.rates),
-    "predictor_force": ("the force f_m on the predictor's eigenvalue", rates.predictor_force),
+    "rates": ("the rate r_m of each mode m", rates.rates),
+    "predictor_force": ("the force f_m on the predictor eigenvalue of each mode m", rates.predictor_force),
 }
 UNUSED = sp.Symbol("_")
 NORMALISATION = (n.Z, 1 / sp.sqrt(sp.Product(n.Delta[n.k], (n.k, 1, n.M))))
@@ -55,7 +55,7 @@ def expectation_functions(
     for quantity, value in exact.items():
         symbol, derive = QUANTITIES[quantity]
         if isinstance(value, sp.Expr):
-            doc = f"Return {symbol}, exact by Gaussian moments."
+            doc = f"Return {symbol}: the exact expectation over Gaussian views.\n\n{SPECTRUM_DOC}"
             sources.append(
                 function(quantity, signature.arguments, doc, [_per_mode(simplest(value))], signature.definitions)
             )
@@ -85,11 +85,17 @@ def _formulas(
     function computes the exact expectation of these terms.
     """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
-    doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
+    doc = (
+        f"Return {symbol} in the mean-field approximation.\n\n"
+        f"Every norm and every sum over modes is replaced by its mean.\n{SPECTRUM_DOC}"
+    )
     sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
     if isinstance(exact, expectations.Mixed):
         fields["moments"] = f"{quantity}_moments"
-        doc = f"Return the sum of the terms without norms in {symbol}, exact by Gaussian moments."
+        doc = (
+            f"Return the terms without norms of {symbol}.\n\n"
+            f"The value is the exact expectation of these terms over Gaussian views.\n{SPECTRUM_DOC}"
+        )
         moments = [_per_mode(simplest(exact.formula))]
         sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
     return fields, sources
@@ -99,15 +105,16 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
     """Return two functions for an integral: its integrand, and the sum of the absolute values of the integrand's terms.
 
     The second function is left out if the integrand replaces two norms and both norms have odd powers. symbol: the
-    quantity that the integral computes, in words such as "the rate r_m of a mode". name: the name of the first
+    quantity that the integral computes, in words such as "the rate r_m of each mode m". name: the name of the first
     function.
     """
     axes = "x, y" if len(integral.powers) == 2 else "x"
-    doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
+    summary = f"Return the integrand of an integral over {axes} in (0, oo)."
+    doc = f"{summary}\n\nThe integral is a term of {symbol}.\n{SPECTRUM_DOC}"
     integrands = [Integrand(name, doc, integral.tilt, integral.integrand)]
     if not (len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)):
         size = sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integral.integrand))))
-        doc = f"Return the sum of the absolute values of the terms of {name}."
+        doc = f"Return the sum of the absolute values of all terms of ``{name}``, with the same arguments."
         integrands.append(Integrand(name.replace("integrand", "size"), doc, integral.tilt, size))
     return integrands
 
@@ -128,8 +135,10 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
     doc = (
-        "Return the contribution of each mode to the mean square of each norm.\n\n"
+        "Return the contribution of each mode to the mean square of each norm in a denominator of the loss "
+        "gradient.\n\n"
         "The mean square of a norm sets the scale of the integration variable that replaces the norm.\n"
+        f"{SPECTRUM_DOC}"
     )
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
@@ -152,9 +161,10 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
             doc = (
-                "Return the covariance and the weight of the tilted Gaussian of the views.\n\n"
-                "The density of the views is tilted: it is multiplied by exp(-x^2 ||a||^2) for each norm ||a|| in a\n"
-                "denominator. For a second norm, y takes the place of x.\n"
+                "Return terms of the covariance and of the weight of a Gaussian, which several integrands contain.\n\n"
+                "The Gaussian is the density of the views, tilted: it is multiplied by exp(-x^2 ||a||^2) for each "
+                "norm ||a|| in a denominator of the loss gradient. For a second norm, y takes the place of x.\n"
+                f"{SPECTRUM_DOC}"
             )
             sources.append(function(name, arguments, doc, symbols, definitions, dialect=INTEGRAND))
         for member, value in zip(members, values, strict=True):

@@ -4,11 +4,11 @@ The function defines symbols, gives names to sums over modes, and returns the va
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import indent
+from textwrap import fill, indent
 
 import sympy as sp
 
-from derivations.codegen.layout import INDENT, broken
+from derivations.codegen.layout import INDENT, WIDTH, broken
 from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
 from derivations.printers.sum_names import names_of_sums
 from derivations.symbols import notation as n
@@ -37,7 +37,8 @@ def function(
     """Return the source of a Python function ``def name(arguments)`` that returns the values of ``results``.
 
     The body of the function starts with the code ``lines``. Then follow the definitions that the results need, a named
-    variable for each sum over modes, and the return statement. doc: docstring of the function, without indentation.
+    variable for each sum over modes, and the return statement. doc: docstring of the function, without indentation; its
+    paragraphs after the first are filled to lines of one width.
     names: code to print in place of certain expressions. dialect: names of the array library's functions; in the code,
     ``xp`` is the array namespace of the first argument.
     """
@@ -60,7 +61,13 @@ def function(
     if any("xp." in line for line in body):
         body.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
     head = broken(f"def {name}({', '.join(arguments)}):")
-    return "\n".join([head, indent(f'"""{doc}"""', INDENT), *(broken(spaced(line), INDENT) for line in body), ""])
+    return "\n".join([head, indent(_docstring(doc), INDENT), *(broken(spaced(line), INDENT) for line in body), ""])
+
+
+def _docstring(doc: str) -> str:
+    summary, *others = doc.strip().split("\n\n")
+    filled = [fill(paragraph, WIDTH - len(INDENT)) for paragraph in others]
+    return '"""' + "\n\n".join([summary, *filled]) + "\n" * bool(filled) + '"""'
 
 
 def _in_code(expression: sp.Basic) -> sp.Basic:

@@ -25,7 +25,7 @@ def operator_functions(signature: Signature) -> list[str]:
         function(
             f"operator_{name.base}",
             ["lam", *signature.loss_parameters],
-            f"Return {name.base}(lambda), the eigenvalues of a function of W_P.",
+            f"Return {name.base}(lambda), the eigenvalues of a function of W_P; lam: eigenvalues lambda of W_P.",
             [meaning],
         )
         for name, meaning in signature.operators
@@ -38,7 +38,10 @@ def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest
     The factors depend on a predictor eigenvalue lambda, and the pole is at lambda = 0. The source is returned as a list
     with one entry. The list is empty if no factor may have a pole, as for most losses.
     """
-    doc = "Return the values of the functions of lambda in the loss gradient that may have a pole at lambda = 0."
+    doc = (
+        "Return the values of the factors of the loss gradient that may have a pole at lambda = 0.\n\n"
+        "The factors are functions of the predictor eigenvalue lam = lambda.\n"
+    )
     if not loss.poles:
         return []
     manifest["poles"] = "poles"
@@ -53,7 +56,12 @@ def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *signature.loss_parameters]
-    doc = "Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."
+    doc = (
+        "Return the loss of each sample.\n\n"
+        "z1, z2: representations of views 1 and 2 by the encoder. t1, t2: representations of views 1 and 2 by the "
+        "target branch. predict: function that applies the predictor W_P, or a function of W_P, to a representation. "
+        "over_modes: function that sums over modes. stop_gradient: function that returns its argument as a constant.\n"
+    )
     return function("loss", arguments, doc, [expression], dialect=GIVEN_SUM, lines=predictions.lines)
 
 
@@ -66,14 +74,18 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature,
     for letter, view in (("g", 1), ("h", 2)):
         z, t = f"z{view}", f"t{view}"
         doc = (
-            f"Return the force {letter} = -dL/d{z} - dL/d{t} of each sample on view {view}, in the eigenbasis.\n\n"
-            f"L is the loss of the sample. View {view} is represented as {z} by the encoder, and as {t} = ratio {z}\n"
-            "by the target branch. The eigenbasis consists of the eigenvectors of the correlation.\n"
+            f"Return the force {letter} = -dL/d{z} - dL/d{t} of each sample on the representation of view {view}.\n\n"
+            "L is the loss of the sample. The components of the representations belong to the modes, the "
+            "eigenvectors of the correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam "
+            "(..., M): eigenvalues of the predictor. ratio (..., M): singular values of the target branch divided by "
+            f"those of the encoder, so that the target branch represents view {view} as {t} = ratio * {z}.\n"
         )
         forces[f"force_on_view{view}"] = doc, gradients.force(loss, view)
     if trains_predictor:
         forces["force_on_predictor"] = (
-            "Return the force -dL/dlam of each sample on the eigenvalues lam of a learned predictor.",
+            "Return the force -dL/dlam of each sample on the eigenvalues lam (..., M) of a learned predictor.\n\n"
+            "L is the loss of the sample. z1, z2 (..., M): representations of views 1 and 2 by the encoder. ratio "
+            "(..., M): singular values of the target branch divided by those of the encoder.\n",
             gradients.force_on_predictor(loss),
         )
     manifest |= {name: name for name in ("loss", *forces)}

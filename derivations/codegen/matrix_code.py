@@ -32,25 +32,38 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest, signature: Signature = P
     sources = []
     for norms, name in vectors_of.items():
         doc = (
-            "Return the matrix X of each norm ||X l||, where l are independent normals.\n\n"
+            "Return the matrix X of each norm ||X l|| by which the forces on the representations are divided.\n\n"
+            f"{_roles(vectors)}"
             "The squared singular values of X set the scale of the integration variable that replaces the norm.\n"
         )
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
         letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)
-        roles = f"{letter}: force on view {view}, l (d,): independent normals"
+        roles = f"{letter} is the force on the representation of view {view}.\n{_roles(vectors)}"
         names = numbered(f"{quantity}_integrand", (e.norms for e in members if e.norms))
         for e in members:
             if e.norms:
-                doc = f"Return an integrand over x, y in (0, oo) of E[{letter} l^T] (M, d); {roles}."
+                doc = (
+                    "Return the integrand (M, d) of an integral over x, y in (0, oo).\n\n"
+                    f"The integral is a term of the expectation E[{letter} l^T] over Gaussian views. {roles}"
+                )
                 sources.append(
                     function(names[e.norms], ["x", "y", *arguments], doc, [e.terms], matrices.tilted(e.norms), code)
                 )
             else:
-                doc = f"Return E[{letter} l^T] (M, d), exact by Gaussian moments; {roles}."
+                doc = f"Return the exact expectation E[{letter} l^T] (M, d) over Gaussian views.\n\n{roles}"
                 sources.append(function(quantity, arguments, doc, [e.terms], (), code))
                 manifest[quantity] = call("MatrixExpectation", formula=quantity)
         if names:
             rows = [f"MatrixIntegral({vectors_of[norms]}, {name})" for norms, name in names.items()]
             manifest[quantity] = call("MatrixExpectation", integrals=tuple_of(rows))
     return sources
+
+
+def _roles(vectors: list[sp.MatrixSymbol]) -> str:
+    """Return the sentences of a docstring that define the normals l, the predictor, and the representations."""
+    return (
+        "l are d independent standard normals, of which the representations are linear functions.\n"
+        f"{', '.join(map(str, vectors))} (M, d): each a matrix that maps l to the representation of this name.\n"
+        "W_P: matrix of the predictor.\n"
+    )

@@ -10,6 +10,10 @@ from derivations.theory import moments
 STATISTICS = list(moments.VIEW_STATISTICS.items())
 SPECTRUM = ["s", "lam", "ratio"]
 VIEWS = ["excess1", "excess2"]  # variances of the noise on views 1 and 2
+SPECTRUM_DOC = (  # for the docstrings of generated functions
+    "s, lam: eigenvalues of the correlation and of the predictor. ratio: singular values of the target branch divided\n"
+    "by those of the encoder. excess1, excess2: variances of the noise on views 1 and 2.\n"
+)
 
 
 @dataclass(frozen=True)

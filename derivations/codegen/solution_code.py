@@ -46,11 +46,11 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
     arguments = ["alpha", *signature.parameters, "rho"]
     doc = (
         f"Return log(s(t)/s(0)) of a correlation eigenvalue s, by the {solution.name} solution.\n\n"
-        "lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.\n"
+        "lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm. alpha: exponent of the predictor.\n"
     )
     time_doc = (
         "Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.\n\n"
-        "The time is negative or nan if the flow does not lead from lam0 to lam1.\n"
+        "The time is negative or nan if the flow does not lead from lam0 to lam1. alpha: exponent of the predictor.\n"
     )
     manifest["exact"] = call(
         "ExactSolution",
@@ -99,13 +99,17 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
             function(
                 "conserved",
                 ["s", "alpha", "epsilon"],
-                f"Return the conserved sum over modes, {json.loads(formula)}, in shape (..., 1).",
+                "Return a sum over modes that the flow without weight decay conserves, (..., 1).\n\n"
+                f"The sum is {json.loads(formula)}. s: eigenvalues of the correlation. alpha, epsilon: parameters of "
+                "the predictor (s + epsilon)^alpha.\n",
                 [power_sum],
             ),
             function(
                 "conserved_decay",
                 ["alpha", "rho"],
-                "Return the decay rate of the conserved sum over modes under weight decay rho; epsilon must be 0.",
+                "Return k >= 0: under weight decay rho, the sum ``conserved`` over modes falls as exp(-k t).\n\n"
+                "t is the time of the flow, and alpha is the exponent of the predictor. The formula holds for "
+                "predictors with epsilon = 0.\n",
                 [decay],
             ),
         ]
@@ -127,8 +131,8 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
     manifest["fixed_points"] = "fixed_points"
     roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
     doc = (
-        "Return the predictor eigenvalues at which the rate equals the weight decay rho, the larger one first.\n\n"
-        "A value that is nan, or not above zero, is no fixed point.\n"
+        "Return the predictor eigenvalues of a mode at which its rate equals the weight decay rho.\n\n"
+        "The larger eigenvalue is returned first. A value that is nan, or not above zero, is no fixed point.\n"
     )
     sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
@@ -137,7 +141,7 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
             function(
                 "fold",
                 signature.parameters,
-                "Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet.",
+                "Return the weight decay and the predictor eigenvalue at the fold, where two fixed points meet.",
                 list(map(simplest, fold)),
             )
         )

@@ -100,7 +100,10 @@ class Vocabulary:
 
 
 def read(text: str, vocabulary: Vocabulary) -> Value:
-    """Return the value of an expression; raises ExpressionError if the text is not a valid expression."""
+    """Return the value of an expression; raises ExpressionError if the text is not a valid expression.
+
+    vocabulary: the meanings of all names that the text may contain.
+    """
     return Reader(text, vocabulary).visit(parse(text))
 
 
@@ -111,7 +114,10 @@ class Reader(Interpreter[Any, Value]):
         self.text, self.vocabulary = text, vocabulary
 
     def refuse(self, tree: Node, wrong: str, unknown: str = "") -> NoReturn:
-        """Raise ExpressionError for a node of the parse tree; the error states the position where the node starts."""
+        """Raise ExpressionError for a node of the parse tree; the error states the position where the node starts.
+
+        wrong: text that states what is wrong. unknown: the name, if the node is a name that has no meaning.
+        """
         raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong, unknown)
 
     def visit(self, tree: Node) -> Value:

@@ -30,12 +30,13 @@ IN_EIGENBASIS = (
 
 @dataclass(frozen=True)
 class Dynamics:
-    """The dynamical variables of a model.
+    """Properties of a model that determine its dynamical variables, and thus which equations describe the model.
 
-    predictor: "none", "closed form", "normalized" or "learned". offset: True if the predictor adds epsilon to the
-    eigenvalues. tracked: True if the predictor is built from an exponential average of the correlation.
-    separate_target: True if the weights of the target branch are an exponential average of those of the encoder.
-    correlated: True if the inputs are correlated, so that eigenvectors rotate.
+    predictor: "none", "closed form", "normalized" or "learned". offset: True if a closed-form predictor adds epsilon to
+    the eigenvalues of the correlation. tracked: True if the predictor is built from an exponential average of the
+    correlation, which then is a dynamical variable. separate_target: True if the target branch has weights of its own,
+    which are an exponential average of the encoder's weights. correlated: True if the inputs are correlated; the
+    equations are then those of the weights, because the eigenvectors of the correlation rotate.
     """
 
     predictor: str = "closed form"

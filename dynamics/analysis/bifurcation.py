@@ -21,6 +21,7 @@ from dynamics.analysis.branches import (
 )
 from dynamics.analysis.range_check import check_range_of_parameter, within_range
 from dynamics.model.model import Model
+from dynamics.model.options import shown
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
@@ -85,18 +86,24 @@ class Bifurcation(Result):
         """The essence of the result on one line."""
         low, high = self.between
         found = f"{len(self.branches)} branches, {len(self.points)} folds and bifurcation points"
-        return f"{found}, {self.parameter} from {low:g} to {high:g}, {self.model}"
+        return f"{found}, {self.parameter} from {low:g} to {high:g}, {shown(self.model, (self.parameter,))}"
 
     @property
     def title(self) -> str:
         """The kind of the result, the model, and the range of the parameter."""
-        return f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"
+        low, high = self.between
+        return f"Equilibria of {shown(self.model, (self.parameter,))}, {self.parameter} from {low:.6g} to {high:.6g}"
 
     def facts(self) -> list[Fact]:
         """Return a line for each branch and for each fold or bifurcation point; the last line is the remark, if any."""
         points = (f"{p.kind} at {self.parameter} = {p.value:.10g}, s = {p.s:.6g}" for p in self.points)
         rows = [*shortened(("", self._line(branch)) for branch in self.branches), *shortened(("", p) for p in points)]
         return [*rows, ("", self.remark)] if self.remark else rows
+
+    @property
+    def is_quick_to_draw(self) -> bool:
+        """True if there is a branch, for the card in a notebook; otherwise its facts state why there is none."""
+        return bool(self.branches)
 
     def _line(self, branch: EquilibriumBranch) -> str:
         # The ends of a branch are marginal, because other branches meet the branch there.

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
+from dynamics.analysis.fixed_points import OTHERWISE
 from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distance from the fixed point is at most this
 MOST_MODES = 50  # of a picture that is drawn in a fraction of a second
 
-OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
+OUTCOMES = ("equal modes", "unequal modes", "partial collapse", "collapse", "divergence")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -58,8 +59,8 @@ class Collapse(Result):
     def outcome(self) -> str:
         """The joint outcome of all modes.
 
-        The outcome is "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and
-        have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
+        The outcome is "equal modes" (all modes survive and have equal eigenvalues), "unequal modes" (all modes survive
+        and have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
         "divergence" (at least one mode diverges).
         """
         return outcome_of(self.final, 1e-9)
@@ -96,7 +97,7 @@ class Collapse(Result):
 
 
 def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
-    """Return the outcome of a run, such as "isotropic" or "partial collapse", from its final eigenvalues (M,).
+    """Return the outcome of a run, such as "equal modes" or "partial collapse", from its final eigenvalues (M,).
 
     tolerance: relative difference up to which the eigenvalues of surviving modes count as equal.
     """
@@ -106,7 +107,7 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
         return "collapse"
     if not final.all():
         return "partial collapse"
-    return "isotropic" if np.ptp(final) <= tolerance * final.max() else "anisotropic"
+    return "equal modes" if np.ptp(final) <= tolerance * final.max() else "unequal modes"
 
 
 @isolated
@@ -131,9 +132,9 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     ------
     ArgumentError
         If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. This
-        is so for models with a learned, tracked or normalized predictor, with separate weights in the target branch, or
-        with correlated inputs. It is also so for cosine losses without a predictor, and for cosine losses without a
-        stop-gradient on the target. For such models, use ``solve(..., until="steady")``.
+        is so for models with a learned, tracked or normalized predictor, or with separate weights in the target branch.
+        It is also so for cosine losses without a predictor, and for cosine losses without a stop-gradient on the
+        target. For such models, use ``phase_diagram``, or ``solve(..., until="steady")``.
 
     Notes
     -----
@@ -157,11 +158,9 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.5 converges to 0.947214: attracted from below
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    model.check_white_views()
     if not _is_decided(model):
-        requirement = (
-            "have fixed points that determine the limit of the flow (for other models use `solve` with until='steady')"
-        )
-        errors.reject("model", requirement, model)
+        errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
@@ -174,14 +173,18 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
 def _is_decided(model: Model) -> bool:
     """Return True if the fixed points determine the limit of the flow, whatever the initial eigenvalues are."""
     predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
-    if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
+    if predictor not in ("closed form", "none") or model.needs_learning_rate:
         return False
     standard = isinstance(model.loss, str) and model.stop_gradient == "target" and predictor == "closed form"
     return standard or not cosine
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
-    """Return the prediction for a cosine loss, under which the eigenvalues of all surviving modes become equal."""
+    """Return the prediction for a cosine loss, under which the eigenvalues of all surviving modes become equal.
+
+    s0: initial eigenvalues (M,). fixed_points: the fixed points of the model, with the value of the conserved quantity
+    at s0.
+    """
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
         reason = "weight decay shrinks all modes, and this loss does not set the size of modes"
@@ -193,7 +196,10 @@ def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equ
 
 
 def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[float, str]:
-    """Return the final eigenvalue of an independent mode with the initial eigenvalue s, and the reason."""
+    """Return the final eigenvalue of an independent mode with the initial eigenvalue s, and the reason in words.
+
+    fixed_points: all fixed points of the model.
+    """
     if s == 0:
         return 0.0, "zero from the start"
     stationary = np.unique(np.concatenate([np.zeros(1), *(equilibrium.s for equilibrium in fixed_points)]))[1:]

@@ -306,7 +306,10 @@ def _check_model(model: Model, target: DesignTarget) -> None:
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because a gain is designed for a single model", model)
     if model.isotropic or model.stop_gradient not in (None, "target"):
-        requirement = "have the stop-gradient on the target and not be isotropic, because a gain replaces these options"
+        requirement = (
+            "have the stop-gradient on the target and not be isotropic, because a model with a gain cannot have "
+            "another stop-gradient or be isotropic"
+        )
         errors.reject("model", requirement, model)
     if model.weight_decay and not target.needs_weight_decay:
         kind = type(target).__name__

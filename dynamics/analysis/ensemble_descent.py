@@ -51,11 +51,14 @@ class BlockMotion(NamedTuple):
 class EnsembleDescent:
     """An ensemble of B descent maps, iterated until the outcome of each member is decided.
 
-    field: vector field of the whole ensemble. state: initial state of each member. parameters: parameters of each
-    member (B, 1). eta: learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members. The
-    attributes ``outcome`` (B,), ``s`` (B, M) and ``steps`` (B,) contain the outcome, the final eigenvalues and the
-    number of steps of each member. A member whose rates overflow is removed, and its outcome stays "undecided". The
-    attribute ``overflow`` contains an error message about such an overflow, and the number of these members.
+    A member is one descent map; its outcome is one of ENDS, such as "collapse" or "oscillation". field: vector field of
+    the whole ensemble. state: initial state of each member. parameters: parameters of each member, arrays (B, 1). eta:
+    learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members.
+
+    The attributes ``outcome`` (B,), ``s`` (B, M) and ``steps`` (B,) contain the outcome of each member, its final
+    eigenvalues and its number of steps. A member whose rates overflow is removed from the iteration, and its outcome
+    stays "undecided". The attribute ``overflow`` contains the message of the error that reports the overflow, and the
+    number of members that were removed.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):

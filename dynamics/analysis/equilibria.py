@@ -89,7 +89,11 @@ class Equilibria(Result):
         return f"Equilibria of {self.model}"
 
     def facts(self) -> list[Fact]:
-        """Return a line for each fixed point, and lines for the boundary, the fold and the remark."""
+        """Return the lines that describe the fixed points: one for each of them, and up to three about all of them.
+
+        The three lines state the ``boundary`` below which modes collapse, the weight decay of the ``fold``, and the
+        ``remark``. A line is left out if the attribute has no value.
+        """
         lines = [f"modes that start below {self.boundary:.6g} collapse"] if self.boundary is not None else []
         lines += [f"no mode survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
         lines += [self.remark] if self.remark else []

@@ -21,6 +21,7 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
 DECAY_HAS_NONE = "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
+OTHERWISE = "(for other models use `phase_diagram`, or `solve` with until='steady')"
 NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not depend on the size of s"
 
 
@@ -35,13 +36,13 @@ def check_analysed(model: Model) -> None:
     if learned and not (model.generated.independent_modes and model.generated.balanced):
         requirement = (
             "have a predictor that is not learned, or a loss with independent modes that conserves s - lambda^2/a_P of "
-            "each mode, where a_P is the learning rate of the predictor divided by that of the encoder"
+            f"each mode, where a_P is the learning rate of the predictor divided by that of the encoder {OTHERWISE}"
         )
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
         requirement = (
             "have a loss with independent modes, or a loss that conserves a sum over modes, because equilibria are "
-            "computed for such losses only"
+            f"computed for such losses only {OTHERWISE}"
         )
         errors.reject("model", requirement, model)
 

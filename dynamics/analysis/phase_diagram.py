@@ -11,6 +11,7 @@ from dynamics.analysis.ensemble_descent import BLOCK, ENDS, EnsembleDescent
 from dynamics.analysis.fixed_points import check_one_start
 from dynamics.analysis.range_check import check_range_of_parameter
 from dynamics.model.model import Model
+from dynamics.model.options import shown
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size, check_steps
 from dynamics.numerics.progress import check_progress
@@ -46,8 +47,8 @@ class PhaseDiagram(Result):
     x, y : tuple of str and ndarray
         Name and values (X,) of the first parameter; name and values (Y,) of the second parameter.
     outcome : ndarray of str, shape (Y, X)
-        "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and have different
-        eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), "divergence",
+        "equal modes" (all modes survive and have equal eigenvalues), "unequal modes" (all modes survive and have
+        different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), "divergence",
         "oscillation", or "undecided" (no outcome was reached within the largest number of steps).
     s : ndarray of shape (Y, X, M)
         Final eigenvalues: 0 for modes that vanish, inf for modes that diverge.
@@ -78,12 +79,12 @@ class PhaseDiagram(Result):
     def headline(self) -> str:
         """The essence of the result on one line."""
         columns, rows = len(self.x[1]), len(self.y[1])
-        return f"{columns} x {rows} points, {self.x[0]} and {self.y[0]}, {self.model}"
+        return f"{columns} x {rows} points, {self.x[0]} and {self.y[0]}, {shown(self.model, (self.x[0], self.y[0]))}"
 
     @property
     def title(self) -> str:
         """The kind of the result, the model, and the number of points."""
-        return f"Phase diagram of {self.model}, {self.outcome.size} points"
+        return f"Phase diagram of {shown(self.model, (self.x[0], self.y[0]))}, {self.outcome.size} points"
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the diagram."""
@@ -167,8 +168,8 @@ def phase_diagram(
     >>> decays, rates = ("weight_decay", (0.0, 0.4)), ("learning_rate", (0.1, 0.5))
     >>> diagram = dyn.phase_diagram(dyn.Model("euclidean"), [0.5], decays, rates, points=2)
     >>> print(diagram.outcome)
-    [['isotropic' 'collapse']
-     ['isotropic' 'collapse']]
+    [['equal modes' 'collapse']
+     ['equal modes' 'collapse']]
     """
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
     model.check_white_views()

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dynamics.presentation.labels import label_of
-from dynamics.presentation.plotting import BLUE, RED, axes_of, ink, legend_above, set_title
+from dynamics.presentation.plotting import BLUE, RED, axes_of, ink, legend_above, set_title, write_remark
 from dynamics.results.plotting import titled_axes
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERDICTS = {"stable": 1.0, "marginal": 0.3, "unstable": 0.0}  # share of the colour of the text in markers
 BELOW_BOUNDARY = "boundary of collapse"
+NO_EQUILIBRIA = "no equilibria"
 POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of fold or bifurcation point
     "fold": {"marker": "s"},
     "transcritical": {"marker": "X"},
@@ -30,8 +31,8 @@ PHASES = {  # colours of the outcomes: their lightness differs, so that all read
     "collapse": "#2B2B2B",
     "divergence": "#993404",
     "oscillation": "#AA4499",
-    "isotropic": "#1FAE86",
-    "anisotropic": "#8ECFF0",
+    "equal modes": "#1FAE86",
+    "unequal modes": "#8ECFF0",
     "partial collapse": "#F0E442",
     "undecided": "#FFFFFF",
 }
@@ -66,7 +67,7 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw one row for each fixed point, with a marker at each of its eigenvalues.
 
     Markers are filled for stable, grey for marginal and open for unstable fixed points. The number above a marker is
-    the number of modes with this eigenvalue.
+    the number of modes with this eigenvalue. Without fixed points, the axes state the reason.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = titled_axes(ax, equilibria.model, height)
@@ -84,6 +85,8 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
         handles.append(ax.axvline(equilibria.boundary, color="0.6", linestyle="--", linewidth=1, label=BELOW_BOUNDARY))
     if handles:
         legend_above(ax, handles=handles)
+    if not len(equilibria):
+        write_remark(ax, equilibria.remark or NO_EQUILIBRIA)
     ax.set_yticks(range(len(equilibria)), [f"{equilibrium.surviving} surviving" for equilibrium in equilibria])
     ax.set_ylim(len(equilibria) - 0.5, -0.7)
     ax.margins(x=0.08)
@@ -134,23 +137,30 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     """Draw the eigenvalues of equilibria against the parameter.
 
     Lines are solid where equilibria are stable, and dashed elsewhere. Markers show folds and bifurcation points.
+    Without equilibria, the axes state the reason.
     """
-    ax = titled_axes(ax, bifurcation.model)
+    ax = titled_axes(ax, bifurcation.model, swept=[bifurcation.parameter])
+    drawn = set()
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
         if len(stable) > 2:  # the ends of a branch are marginal, because other branches meet the branch there
             stable[0], stable[-1] = stable[1], stable[-2]
         for label, line in STRETCHES.items():
             chosen = stable == (label == "stable")
+            drawn |= {label} if chosen.any() else set()
             chosen |= np.r_[False, chosen[:-1]]  # extend a line to the first point of the next line, to leave no gap
             ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color=ink(ax), linewidth=1.2)
-    handles: list[Any] = [Line2D([], [], color=ink(ax), linestyle=line, label=kind) for kind, line in STRETCHES.items()]
+    lines = {label: line for label, line in STRETCHES.items() if label in drawn}
+    handles: list[Any] = [Line2D([], [], color=ink(ax), linestyle=line, label=label) for label, line in lines.items()]
     for kind, marker in POINTS.items():
         if points := [(point.value, point.s) for point in bifurcation.points if point.kind == kind]:
             look: dict[str, Any] = {"linestyle": "none", "color": RED, "markersize": 5, "zorder": 4} | marker
             handles += ax.plot(*np.transpose(points), label=kind, **look)
-    legend_above(ax, handles=handles)
     ax.margins(x=0.03)
+    if handles:
+        legend_above(ax, handles=handles)
+    else:
+        write_remark(ax, bifurcation.remark or NO_EQUILIBRIA, bifurcation.between)
     ax.set_xlabel(label_of(bifurcation.parameter))
     ax.set_ylabel(f"{label_of('s')} of surviving modes")
     return ax
@@ -161,7 +171,7 @@ def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
 
     The axes end at the first and last values, so that cells at the edges are drawn by half.
     """
-    ax = titled_axes(ax, diagram.model, 3.4)
+    ax = titled_axes(ax, diagram.model, 3.4, swept=[diagram.x[0], diagram.y[0]])
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)
     (x, x_values), (y, y_values) = diagram.x, diagram.y
     look: dict[str, Any] = {"cmap": ListedColormap(list(PHASES.values())), "vmin": -0.5, "vmax": len(PHASES) - 0.5}

@@ -180,7 +180,7 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
 
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
-    model.check_eigenmodes()
+    model.check_white_inputs()
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:

@@ -9,6 +9,7 @@ from dynamics.cli.group import main
 from dynamics.cli.options import CLOSURE, PROGRESS, Numbers, apply, model_options
 from dynamics.cli.output import DRAWN, VALUES, Printed, prints
 from dynamics.cli.parsing import model_of
+from dynamics.presentation.text import counted
 
 S0 = click.option("--s0", type=Numbers(), required=True, help="Initial eigenvalues, such as 0.02,0.2,2.")
 LEARNING_RATE = click.option(
@@ -149,8 +150,8 @@ def convergence_time(s0: list[float], level: list[float], **others: Any) -> Any:
 
     settings = {name: others[name] for name in ("learning_rate", "within", "rtol")}
     times = dyn.convergence_time(model_of(others), s0, level, **settings)
-    unknown = np.isnan(times).sum()
-    status = f"{unknown} modes may reach the level later" if unknown else "complete"
+    unknown = int(np.isnan(times).sum())
+    status = f"{counted(unknown, 'mode')} may reach the level later" if unknown else "complete"
     levels = np.broadcast_to(level, times.shape)
     rows = [f"{s:g} reaches {end:g} at t = {t:.6g}" for s, end, t in zip(s0, levels, times, strict=True)]
     return Printed(times, "\n".join(rows), status)

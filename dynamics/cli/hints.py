@@ -50,14 +50,17 @@ def word_hint(command: click.Command, words: list[str]) -> str:
 
 
 def _value_hint(option: click.Option, flag: str, following: list[str]) -> str:
-    """Return how the value of an option is written, if ``following``, the words after it, have another form."""
+    """Return advice on how the value of an option is written; "" if the words after the option have the right form.
+
+    flag: the option as the user wrote it, such as "--noise". following: the words after the option on the command line.
+    """
     if "numbers" in _kinds(option):
         return _list_hint(option, flag, following)
     first = following[0] if following else ""
     numbers = first.split(",") if "," in first and _are_numbers(first.split(",")) else []
     if option.nargs == 2 and numbers:
         return f"The two numbers of {flag} are separated by a blank: {flag} {' '.join(numbers)}."
-    if option.nargs == 2 and not _are_numbers(following[:2]):
+    if option.nargs == 2 and (len(following) < 2 or not _are_numbers(following[:2])):
         return f"{flag} has two numbers, such as {flag} 0 0.1."
     if option.multiple and numbers:
         return f"Repeat the option: {' '.join(f'{flag} {number}' for number in numbers)}."
@@ -67,7 +70,11 @@ def _value_hint(option: click.Option, flag: str, following: list[str]) -> str:
 
 
 def _list_hint(option: click.Option, flag: str, following: list[str]) -> str:
-    """Return how a list of numbers is written, which may have a name before it, such as "--x weight_decay 0,0.4"."""
+    """Return advice on how an option with a list of numbers is written; "" if no mistake is found.
+
+    The list may have a name before it, as in "--x weight_decay 0,0.4". flag: the option as the user wrote it.
+    following: the words after the option on the command line.
+    """
     name, rest = following[: option.nargs - 1], following[option.nargs - 1 :]
     numbers = [word.strip(",") for word in takewhile(lambda word: _are_numbers(word.strip(",").split(",")), rest)]
     if len(numbers) > 1:

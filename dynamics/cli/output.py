@@ -59,7 +59,11 @@ class Destination:
 
     @classmethod
     def of(cls, out: str | None, form: str | None, as_json: bool, formats: Sequence[str]) -> "Destination":
-        """Return the destination that options describe; raises a usage error if they are not valid."""
+        """Return the destination that the options of a command describe; raises a usage error if they are not valid.
+
+        out, form, as_json: values of the options ``--out``, ``--format`` and ``--json``. formats: formats in which the
+        command can write its result.
+        """
         if out is None:
             if form is not None:
                 raise click.UsageError("--format can only be used with --out, such as --out - for standard output.")
@@ -81,7 +85,10 @@ def _is_terminal() -> bool:
 
 
 def format_of(out: str, formats: Sequence[str]) -> str:
-    """Return the format that the suffix of a file stands for; raises a usage error if it is not one of ``formats``."""
+    """Return the format that the suffix of the file ``out`` stands for.
+
+    Raises a usage error if the format is not one of ``formats``.
+    """
     suffix = Path(out).suffix.lower()
     form = SUFFIXES.get(suffix, suffix.removeprefix("."))
     if form not in formats or suffix.removeprefix(".") in SUFFIXES.values():
@@ -140,7 +147,10 @@ def prints(*formats: str, required: bool = False) -> Callable[..., Any]:
 
 
 def _deliver(result: Any, destination: Destination, printed: bool) -> None:
-    """Print a result, unless ``--out`` is the standard output, and write it to ``--out``."""
+    """Print a result, unless ``--out`` is the standard output, and write the result to ``--out``.
+
+    printed: False for a command that prints no text.
+    """
     out, form = destination.out, destination.form
     if printed and out != STDOUT:
         click.echo(as_json(result) if destination.as_json else str(result))
@@ -178,7 +188,7 @@ def _write(result: Any, form: str, path: Path) -> None:
     if form in ("text", "json"):
         path.write_text((str(result) if form == "text" else as_json(result)) + "\n", encoding="utf-8")
     elif form in PICTURES:
-        result.plot().figure.savefig(path, format=form, dpi=200)
+        result.plot().figure.savefig(path, format=form)
     elif form in ANIMATIONS:
         result.animate(path)
     else:
@@ -197,7 +207,10 @@ def as_json(result: Any) -> str:
 
 
 def _ended(result: Any, destination: Destination) -> Exit:
-    """Return the exit status of a result; print how the computation ended, if it ended early."""
+    """Return the exit status for a result; if the computation ended early, print why.
+
+    destination: where the command has written the result.
+    """
     status = status_of(result)
     if status in (Exit.INCOMPLETE, Exit.INTERRUPTED):
         kept = "" if destination.out is not None or isinstance(result, Printed) else " (--out would keep the result)"

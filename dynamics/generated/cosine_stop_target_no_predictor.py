@@ -16,7 +16,12 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
+    """Return the loss of each sample.
+
+    z1, z2: representations of views 1 and 2 by the encoder. t1, t2: representations of views 1 and 2 by the target
+    branch. predict: function that applies the predictor W_P, or a function of W_P, to a representation. over_modes:
+    function that sums over modes. stop_gradient: function that returns its argument as a constant.
+    """
     xp = z1.__array_namespace__()
     norm_z1_squared = over_modes(z1**2)
     norm_t2_squared = over_modes(stop_gradient(t2)**2)
@@ -25,10 +30,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on the representation of view 1.
 
-    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 1 as t1 = ratio * z1.
     """
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
@@ -38,18 +45,22 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on the representation of view 2.
 
-    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 2 as t2 = ratio * z2.
     """
     return 0 * z1
 
 
 def mean_squares(s, lam, ratio, excess1, excess2):
-    """Return the contribution of each mode to the mean square of each norm.
+    """Return the contribution of each mode to the mean square of each norm in a denominator of the loss gradient.
 
-    The mean square of a norm sets the scale of the integration variable that replaces the norm.
+    The mean square of a norm sets the scale of the integration variable that replaces the norm. s, lam: eigenvalues of
+    the correlation and of the predictor. ratio: singular values of the target branch divided by those of the encoder.
+    excess1, excess2: variances of the noise on views 1 and 2.
     """
     n1 = excess1 + 1
     n2 = excess2 + 1
@@ -57,7 +68,12 @@ def mean_squares(s, lam, ratio, excess1, excess2):
 
 
 def rates_mean_field(s, lam, ratio, excess1, excess2):
-    """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
+    """Return the rate r_m of each mode m in the mean-field approximation.
+
+    Every norm and every sum over modes is replaced by its mean. s, lam: eigenvalues of the correlation and of the
+    predictor. ratio: singular values of the target branch divided by those of the encoder. excess1, excess2: variances
+    of the noise on views 1 and 2.
+    """
     xp = s.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
@@ -68,7 +84,12 @@ def rates_mean_field(s, lam, ratio, excess1, excess2):
 
 
 def rates_integrand(x, y, s, lam, ratio, excess1, excess2):
-    """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
+    """Return the integrand of an integral over x, y in (0, oo).
+
+    The integral is a term of the rate r_m of each mode m. s, lam: eigenvalues of the correlation and of the predictor.
+    ratio: singular values of the target branch divided by those of the encoder. excess1, excess2: variances of the
+    noise on views 1 and 2.
+    """
     xp = x.__array_namespace__()
     n1 = excess1 + 1
     n2 = excess2 + 1
@@ -83,15 +104,22 @@ def rates_integrand(x, y, s, lam, ratio, excess1, excess2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||, where l are independent normals.
+    """Return the matrix X of each norm ||X l|| by which the forces on the representations are divided.
 
-    The squared singular values of X set the scale of the integration variable that replaces the norm.
+    l are d independent standard normals, of which the representations are linear functions. z1, t2 (M, d): each a
+    matrix that maps l to the representation of this name. W_P: matrix of the predictor. The squared singular values of
+    X set the scale of the integration variable that replaces the norm.
     """
     return z1, t2
 
 
 def drive_on_view1_integrand(x, y, W_P, z1, t2):
-    """Return an integrand over x, y in (0, oo) of E[g l^T] (M, d); g: force on view 1, l (d,): independent normals."""
+    """Return the integrand (M, d) of an integral over x, y in (0, oo).
+
+    The integral is a term of the expectation E[g l^T] over Gaussian views. g is the force on the representation of view
+    1. l are d independent standard normals, of which the representations are linear functions. z1, t2 (M, d): each a
+    matrix that maps l to the representation of this name. W_P: matrix of the predictor.
+    """
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
     return (
@@ -103,13 +131,21 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Return the conserved sum over modes, Sum_j[s[j]], in shape (..., 1)."""
+    """Return a sum over modes that the flow without weight decay conserves, (..., 1).
+
+    The sum is Sum_j[s[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
+    epsilon)^alpha.
+    """
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Return the decay rate of the conserved sum over modes under weight decay rho; epsilon must be 0."""
+    """Return k >= 0: under weight decay rho, the sum ``conserved`` over modes falls as exp(-k t).
+
+    t is the time of the flow, and alpha is the exponent of the predictor. The formula holds for predictors with epsilon
+    = 0.
+    """
     return 2 * rho
 
 

@@ -31,32 +31,51 @@ def encoder_velocity(w, r, rho):
 
 
 def descent_velocity(weights, force, rate_ratio, rho):
-    """Return dW/dt = a_P f - rho W of weights W with force f; a_P: learning rate of W divided by the encoder's."""
+    """Return dW/dt = a_P f - rho W, the velocity of weights W under the force f and weight decay rho.
+
+    weights, force: W and f. rate_ratio: a_P, the learning rate of W divided by that of the encoder.
+    """
     return force * rate_ratio - rho * weights
 
 
 def descent_step(weights, force, rate_ratio, rho, eta):
-    """Return weights W + eta (a_P f - rho W) after a step under a force f; a_P eta: learning rate of W."""
+    """Return W + eta (a_P f - rho W), the weights W after a step under the force f and weight decay rho.
+
+    weights, force: W and f. eta: learning rate of the encoder. rate_ratio: a_P, the learning rate of W divided by eta.
+    """
     return eta * (force * rate_ratio - rho * weights) + weights
 
 
 def average_velocity(average, x, decay, eta):
-    """Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step, eta: step size."""
+    """Return da/dt = (1 - tau)/eta (x - a), the velocity of an exponential average a of x.
+
+    average: a. decay: tau, the decay per step. eta: learning rate, which is the time of a step.
+    """
     return (-decay + 1) * (-average + x) / eta
 
 
 def average_step(average, x, decay):
-    """Return tau a + (1 - tau) x, an exponential average a of x after a step with decay tau."""
+    """Return tau a + (1 - tau) x, the value after a step of an exponential average a of x.
+
+    average: a before the step. decay: tau, the decay per step.
+    """
     return average * decay + x * (-decay + 1)
 
 
 def imbalance(s, lam, rate_ratio):
-    """Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor divided by the encoder's."""
+    """Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.
+
+    s, lam: eigenvalues s of the correlation and lambda of the predictor. rate_ratio: a_P, the learning rate of the
+    predictor divided by that of the encoder.
+    """
     return s - lam**2 / rate_ratio
 
 
 def imbalance_decay(rho):
-    """Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."""
+    """Return k >= 0: under weight decay rho, the imbalance falls as exp(-k t) in the time t of the flow.
+
+    The imbalance is that between the encoder and a learned predictor (see ``imbalance``).
+    """
     return 2 * rho
 
 

@@ -8,56 +8,82 @@ from dynamics.numerics.special import lambert_growth, lambert_time
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
+    """Return the loss of each sample.
+
+    z1, z2: representations of views 1 and 2 by the encoder. t1, t2: representations of views 1 and 2 by the target
+    branch. predict: function that applies the predictor W_P, or a function of W_P, to a representation. over_modes:
+    function that sums over modes. stop_gradient: function that returns its argument as a constant.
+    """
     p1 = predict(z1)
     norm_p1_minus_t2_squared = over_modes((-stop_gradient(t2) + p1)**2)
     return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on the representation of view 1.
 
-    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 1 as t1 = ratio * z1.
     """
     return (-lam * z1 + ratio * z2) * lam
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on the representation of view 2.
 
-    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 2 as t2 = ratio * z2.
     """
     return 0 * z1
 
 
 def force_on_predictor(z1, z2, lam, ratio):
-    """Return the force -dL/dlam of each sample on the eigenvalues lam of a learned predictor."""
+    """Return the force -dL/dlam of each sample on the eigenvalues lam (..., M) of a learned predictor.
+
+    L is the loss of the sample. z1, z2 (..., M): representations of views 1 and 2 by the encoder. ratio (..., M):
+    singular values of the target branch divided by those of the encoder.
+    """
     return (-lam * z1 + ratio * z2) * z1
 
 
 def rates(s, lam, ratio, excess1, excess2):
-    """Return the rate r_m of a mode, exact by Gaussian moments."""
+    """Return the rate r_m of each mode m: the exact expectation over Gaussian views.
+
+    s, lam: eigenvalues of the correlation and of the predictor. ratio: singular values of the target branch divided by
+    those of the encoder. excess1, excess2: variances of the noise on views 1 and 2.
+    """
     n1 = excess1 + 1
     return (-n1 * lam + ratio) * lam
 
 
 def predictor_force(s, lam, ratio, excess1, excess2):
-    """Return the force f_m on the predictor's eigenvalue, exact by Gaussian moments."""
+    """Return the force f_m on the predictor eigenvalue of each mode m: the exact expectation over Gaussian views.
+
+    s, lam: eigenvalues of the correlation and of the predictor. ratio: singular values of the target branch divided by
+    those of the encoder. excess1, excess2: variances of the noise on views 1 and 2.
+    """
     n1 = excess1 + 1
     return (-n1 * lam + ratio) * s
 
 
 def drive_on_view1(W_P, z1, t2):
-    """Return E[g l^T] (M, d), exact by Gaussian moments; g: force on view 1, l (d,): independent normals."""
+    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+
+    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
+    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
+    the predictor.
+    """
     return W_P @ t2 - (W_P @ W_P @ z1)
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
     """Return log(s(t)/s(0)) of a correlation eigenvalue s, by the Lambert W solution.
 
-    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.
+    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm. alpha: exponent of the predictor.
     """
     n1 = excess1 + 1
     return lambert_growth(lam0, log_lam0, 1 / n1, 2 * alpha * t / n1) / alpha
@@ -66,16 +92,16 @@ def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
 def time_to_reach(log_lam0, log_lam1, alpha, excess1, excess2, rho):
     """Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.
 
-    The time is negative or nan if the flow does not lead from lam0 to lam1.
+    The time is negative or nan if the flow does not lead from lam0 to lam1. alpha: exponent of the predictor.
     """
     n1 = excess1 + 1
     return n1 * lambert_time(log_lam0, log_lam1, 1 / n1) / (2 * alpha)
 
 
 def fixed_points(excess1, excess2, rho):
-    """Return the predictor eigenvalues at which the rate equals the weight decay rho, the larger one first.
+    """Return the predictor eigenvalues of a mode at which its rate equals the weight decay rho.
 
-    A value that is nan, or not above zero, is no fixed point.
+    The larger eigenvalue is returned first. A value that is nan, or not above zero, is no fixed point.
     """
     xp = excess1.__array_namespace__()
     n1 = excess1 + 1
@@ -86,7 +112,7 @@ def fixed_points(excess1, excess2, rho):
 
 
 def fold(excess1, excess2):
-    """Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet."""
+    """Return the weight decay and the predictor eigenvalue at the fold, where two fixed points meet."""
     return 1 / (4 * (excess1 + 1)), 1 / (2 * (excess1 + 1))
 
 

@@ -7,51 +7,74 @@ from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, Matri
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
+    """Return the loss of each sample.
+
+    z1, z2: representations of views 1 and 2 by the encoder. t1, t2: representations of views 1 and 2 by the target
+    branch. predict: function that applies the predictor W_P, or a function of W_P, to a representation. over_modes:
+    function that sums over modes. stop_gradient: function that returns its argument as a constant.
+    """
     norm_z2_minus_t1_squared = over_modes((-stop_gradient(t1) + z2)**2)
     norm_z1_minus_t2_squared = over_modes((-stop_gradient(t2) + z1)**2)
     return norm_z2_minus_t1_squared / 4 + norm_z1_minus_t2_squared / 4
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis.
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on the representation of view 1.
 
-    L is the loss of the sample. View 1 is represented as z1 by the encoder, and as t1 = ratio z1
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 1 as t1 = ratio * z1.
     """
     return (ratio * z2 - z1) / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis.
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on the representation of view 2.
 
-    L is the loss of the sample. View 2 is represented as z2 by the encoder, and as t2 = ratio z2
-    by the target branch. The eigenbasis consists of the eigenvectors of the correlation.
+    L is the loss of the sample. The components of the representations belong to the modes, the eigenvectors of the
+    correlation. z1, z2 (..., M): representations of views 1 and 2 by the encoder. lam (..., M): eigenvalues of the
+    predictor. ratio (..., M): singular values of the target branch divided by those of the encoder, so that the target
+    branch represents view 2 as t2 = ratio * z2.
     """
     return (ratio * z1 - z2) / 2
 
 
 def rates(s, lam, ratio, excess1, excess2):
-    """Return the rate r_m of a mode, exact by Gaussian moments."""
+    """Return the rate r_m of each mode m: the exact expectation over Gaussian views.
+
+    s, lam: eigenvalues of the correlation and of the predictor. ratio: singular values of the target branch divided by
+    those of the encoder. excess1, excess2: variances of the noise on views 1 and 2.
+    """
     n1 = excess1 + 1
     n2 = excess2 + 1
     return -n1 / 2 - n2 / 2 + ratio
 
 
 def drive_on_view1(W_P, z1, z2, t1, t2):
-    """Return E[g l^T] (M, d), exact by Gaussian moments; g: force on view 1, l (d,): independent normals."""
+    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+
+    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
+    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
+    matrix of the predictor.
+    """
     return -(1 / 2) * z1 + (1 / 2) * t2
 
 
 def drive_on_view2(W_P, z1, z2, t1, t2):
-    """Return E[h l^T] (M, d), exact by Gaussian moments; h: force on view 2, l (d,): independent normals."""
+    """Return the exact expectation E[h l^T] (M, d) over Gaussian views.
+
+    h is the force on the representation of view 2. l are d independent standard normals, of which the representations
+    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
+    matrix of the predictor.
+    """
     return -(1 / 2) * z2 + (1 / 2) * t1
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
     """Return log(s(t)/s(0)) of a correlation eigenvalue s, by the exponential solution.
 
-    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm.
+    lam0, log_lam0: initial eigenvalue of the predictor, and its logarithm. alpha: exponent of the predictor.
     """
     n1 = excess1 + 1
     n2 = excess2 + 1
@@ -61,7 +84,7 @@ def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
 def time_to_reach(log_lam0, log_lam1, alpha, excess1, excess2, rho):
     """Return the time that a predictor eigenvalue takes from lam0 to lam1, which are given by their logarithms.
 
-    The time is negative or nan if the flow does not lead from lam0 to lam1.
+    The time is negative or nan if the flow does not lead from lam0 to lam1. alpha: exponent of the predictor.
     """
     return -(-log_lam0 + log_lam1) / (alpha * (excess1 + excess2 + 2 * rho))
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.options import frozen
+from dynamics.model.options import frozen, shown_expression
 from dynamics.model.shown_in_notebooks import displayed, equation_of
 from dynamics.numerics.values import Value
 
@@ -49,14 +49,11 @@ class Expression(Value):
         errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
             if not isinstance(name, str):
-                errors.reject(argument, "have parameters whose names are strings", name)
-            if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
-                errors.reject(
-                    argument,
-                    "have parameters whose names are ASCII identifiers not used by the grammar or by generated code",
-                    name,
-                    _advice(name),
-                )
+                _reject_key("strings as keys", name)
+            if not name.isidentifier() or not name.isascii():
+                _reject_key("as keys ASCII identifiers", name)
+            if _is_reserved(name):
+                _reject_key("as keys names that are not reserved", name, _advice(name))
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(values))
@@ -80,6 +77,8 @@ class Expression(Value):
     def _completed(self, error: Any) -> str:
         """Return the message of an ExpressionError as the end of a sentence, with advice on a name without value."""
         message = str(error)
+        if error.unknown and _is_reserved(error.unknown):
+            return f"{message}. As the name of a parameter it is reserved. {_advice(error.unknown)}"
         if error.unknown:
             values = "".join(f", {name}={errors.excerpt(value)}" for name, value in self.parameters.items())
             call = f"{type(self).__name__}.parse({errors.excerpt(self.text)}{values}, {error.unknown}=0.1)"
@@ -137,9 +136,7 @@ class Expression(Value):
         return displayed(equation_of(self))
 
     def __repr__(self) -> str:
-        values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())
-        shown = (f"{name}={value}" for name, value in zip(self.parameters, values, strict=True))
-        return f"{type(self).__name__}.parse({', '.join([repr(self.text), *shown])})"
+        return shown_expression(self)
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
         """Create an expression; values of parameters that are passed as keywords are refused with advice."""
@@ -150,17 +147,21 @@ class Expression(Value):
         return super().__new__(cls)
 
 
+def _reject_key(keys: str, key: Any, advice: str = "") -> NoReturn:
+    message = f"Argument `parameters` must have {keys}, but has the key {errors.excerpt(key)}. {advice}"
+    raise errors.ArgumentError(message.rstrip())
+
+
 def _advice(name: str) -> str:
-    """Return advice on another name for a parameter, if the name is reserved."""
-    if name not in TAKEN:
-        return ""
-    listing = ", ".join(sorted(TAKEN - set(keyword.kwlist), key=str.lower))
-    return f"Choose another name, such as {name}_; reserved are {listing}, and keywords of Python."
+    """Return advice on another name for a parameter that has a reserved one."""
+    free = f"{name.removeprefix('operator_').strip('_') or 'c'}_"
+    return f"Use another name, such as {free}, in the expression and for its value."
 
 
-def _is_generated(name: str) -> bool:
-    """Return True if a name is of a kind that is reserved for variables of generated code, such as "p1" or "_x"."""
-    return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
+def _is_reserved(name: str) -> bool:
+    """Return True if generated code or TOML files use a name, or all names of its kind, such as "p1" and "_x"."""
+    generated = name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
+    return generated or name in TAKEN
 
 
 def _value(name: str, value: Any) -> Any:

@@ -28,7 +28,7 @@ from dynamics.model.options import (
     shown,
     symbols_of,
     to_plain,
-    with_parameter,
+    with_parameters,
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
@@ -194,6 +194,7 @@ class Model(Value):
                 object.__setattr__(self, name, options(self)[name].checked(name, value))
         if self.stop_gradient is None and isinstance(self.loss, str) and self.gain is None:
             object.__setattr__(self, "stop_gradient", options(self)["stop_gradient"].implied)
+        self.batch_shape  # noqa: B018  # raises an error if shapes of parameters do not broadcast
 
     # --- as plain data and text -------------------------------------------------------------------------------------
 
@@ -375,15 +376,13 @@ class Model(Value):
         >>> dyn.Model("cosine").replace(alpha=0.5, sigma2=0.1)
         Model(loss='cosine', predictor=ClosedForm(alpha=0.5), noise=(0.0, 0.1))
         """
-        model = self
-        for name, value in parameters.items():
+        for name in parameters:
             if name in options(self) and name not in self.parameter_names:
                 numbers = errors.nearest(name, self.parameter_names)
                 advice = f"Did you mean '{numbers}'?" if numbers else f"Create another model with `{name}`."
                 errors.reject("parameter", f"be one of {', '.join(map(repr, self.parameter_names))}", name, advice)
             errors.choice("parameter", name, self.parameter_names)
-            model = with_parameter(model, name, value)
-        return model
+        return with_parameters(self, parameters)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -472,8 +471,8 @@ class Model(Value):
 
     check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start
+    check_white_inputs = starts.check_white_inputs
     check_weights = starts.check_weights
-    check_eigenmodes = starts.check_eigenmodes
     check_white_views = starts.check_white_views
     check_eigenvalues = starts.check_eigenvalues
 

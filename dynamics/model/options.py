@@ -5,7 +5,7 @@ conversion to plain data (dictionaries, lists, numbers, text), the command line,
 combinations of options all use these descriptions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
@@ -80,6 +80,21 @@ class Option:
             return number
         return tuple((self.parameters(name, value) | {parameter: number}).values())
 
+    def same(self, name: str, value: Any, other: Any, swept: Collection[str] = ()) -> bool:
+        """Return True if two values of this option are the same, except for parameters named in ``swept``.
+
+        name: name of the option.
+        """
+        if isinstance(self.symbol, tuple) and isinstance(other, tuple):
+            return all(key in swept or _same(*pair) for key, *pair in zip(self.symbol, value, other, strict=True))
+        return name in swept or _same(value, other)
+
+    def shown(self, value: Any, swept: Collection[str] = ()) -> str:
+        """Return a value of this option as one line of text, without the values of parameters named in ``swept``."""
+        if isinstance(self.symbol, tuple) and isinstance(value, tuple):
+            return shown(tuple(_Name(key) if key in swept else v for key, v in zip(self.symbol, value, strict=True)))
+        return shown(value)
+
     def to_plain(self, value: Any) -> Any:
         """Return a value of this option as plain data: a number, a text, or a list of plain data."""
         return [self.to_plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
@@ -112,7 +127,18 @@ class ComponentOption(Option):
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
         """Return the component with a new number for the parameter named ``parameter``."""
-        return with_parameter(value, parameter, number)
+        return with_parameters(value, {parameter: number})
+
+    def same(self, name: str, value: Any, other: Any, swept: Collection[str] = ()) -> bool:
+        """Return True if two components are the same, except for parameters named in ``swept``."""
+        return type(value) is type(other) and all(
+            description.same(key, getattr(value, key), getattr(other, key), swept)
+            for key, description in options(value).items()
+        )
+
+    def shown(self, value: Any, swept: Collection[str] = ()) -> str:
+        """Return the component as one line of text, without the values of parameters named in ``swept``."""
+        return shown(value, swept)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
         """Return the component as a dictionary with the name of its class, under the key "kind", and its options."""
@@ -167,6 +193,10 @@ class ExpressionOption(Option):
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
         """Return the expression with a new number for the parameter named ``parameter``."""
         return value.replace(**{parameter: number})
+
+    def shown(self, value: Any, swept: Collection[str] = ()) -> str:
+        """Return the value as one line of text, without the values of parameters named in ``swept``."""
+        return shown_expression(value, swept) if isinstance(value, self.kind) else repr(value)
 
     def to_plain(self, value: Any) -> Any:
         """Return the value as plain data: a name, or a dictionary that contains the expression and its parameters."""
@@ -311,13 +341,13 @@ def parameters_of(part: Any) -> dict[str, Any]:
     return {name: value for parameters in members for name, value in parameters.items()}
 
 
-def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return the model or component ``part`` with a new number for the parameter named ``parameter``."""
-    for name, description in options(part).items():
-        value = getattr(part, name)
-        if parameter in description.parameters(name, value):
-            return replace(part, **{name: description.with_parameter(name, value, parameter, number)})
-    raise KeyError(parameter)
+def with_parameters(part: Any, numbers: Mapping[str, Any]) -> Any:
+    """Return the model or component ``part`` with new numbers for some of its parameters, whose names are the keys."""
+    values = {name: getattr(part, name) for name in options(part)}
+    for parameter, number in numbers.items():
+        name = next(name for name, value in values.items() if parameter in options(part)[name].parameters(name, value))
+        values[name] = options(part)[name].with_parameter(name, values[name], parameter, number)
+    return replace(part, **values)
 
 
 # --- plain data and text --------------------------------------------------------------------------------------------
@@ -364,26 +394,49 @@ def check_present(where: str, table: dict[str, Any], required: Iterable[str]) ->
             errors.reject(key, f"be given in {where}", None)
 
 
-def shown(value: Any) -> str:
+class _Name(str):
+    """The name of a swept parameter, which stands for its value."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def shown(value: Any, swept: Collection[str] = ()) -> str:
     """Return a value as one line of text, in which an array is represented by its shape.
 
-    For a model or a component, the text leaves out the options whose value is the default.
+    For a model or a component, the text leaves out the options whose value is the default. swept: names of parameters
+    whose values are left out, because they vary in the result that the text describes; in a pair such as the noise,
+    their names stand for their values.
     """
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
         return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
-    names = changed(value) or list(options(value))[:1]
-    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in names)})"
+    described = options(value)
+    names = changed(value, swept) or [name for name in list(described)[:1] if name not in swept]
+    texts = (f"{name}={described[name].shown(getattr(value, name), swept)}" for name in names)
+    return f"{type(value).__name__}({', '.join(texts)})"
 
 
-def changed(part: Any) -> list[str]:
-    """Return the names of the options of a model or component whose value is not the default, nor implied by it."""
+def shown_expression(expression: Any, swept: Collection[str] = ()) -> str:
+    """Return a loss or a gain as one line of text, without the values of parameters named in ``swept``."""
+    values = (f"{name}={shown(value)}" for name, value in expression.parameters.items() if name not in swept)
+    return f"{type(expression).__name__}.parse({', '.join([repr(expression.text), *values])})"
+
+
+def changed(part: Any, swept: Collection[str] = ()) -> list[str]:
+    """Return the names of the options of a model or component whose value is not the default, nor implied by it.
+
+    swept: names of parameters whose values do not count.
+    """
     described = options(part)
     return [
         name
         for name, default in defaults(type(part)).items()
-        if not any(_same(getattr(part, name), left_out) for left_out in (default, described[name].implied))
+        if not any(
+            described[name].same(name, getattr(part, name), left_out, swept)
+            for left_out in (default, described[name].implied)
+        )
     ]
 
 

@@ -66,19 +66,12 @@ def _inputs(model: Model) -> int | str:
     return "N" if model.inputs is None else len(model.inputs)
 
 
-def check_eigenmodes(model: Model) -> None:
-    """Raise ArgumentError if eigenvectors rotate, so that modes have no rates."""
-    if model.inputs is not None:
-        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
-        errors.reject("model", requirement, model)
-
-
 def check_white_views(model: Model) -> None:
     """Raise ArgumentError unless both views have the same second moments in all directions.
 
     Analyses of modes call this function, because their formulas hold for modes with equal moments.
     """
-    check_eigenmodes(model)
+    check_white_inputs(model)
     if model.views is not None:
         requirement = "have white views, because this analysis is not available for moments that differ between modes"
         errors.reject("model", requirement, model)
@@ -173,7 +166,10 @@ def matrix_advice(s: Array) -> str:
 
 
 def _weights_advice(weights: Array, white: bool) -> str:
-    """Return advice on what to pass in place of weights of the wrong shape; "" if there is none."""
+    """Return advice on what to pass in place of weights of the wrong shape; "" if there is no advice.
+
+    white: True if the inputs of the model are white.
+    """
     if weights.ndim == 1:
         what = "A network" if white else "A model with `inputs`"
         return f" {what} starts from weights; if these are eigenvalues s0, use np.diag(s0**0.5)."
@@ -200,3 +196,13 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
         raise errors.ArgumentError(
             f"Argument `{name}` must {requirement}, but its leading dimensions are {leading}."
         ) from None
+
+
+def check_white_inputs(model: Model) -> None:
+    """Raise ArgumentError if the inputs of a model are correlated, so that its modes have no rates."""
+    if model.inputs is not None:
+        requirement = (
+            "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates (for such "
+            "models use `solve` and `iterate`, from weights)"
+        )
+        errors.reject("model", requirement, model)

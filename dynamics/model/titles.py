@@ -1,19 +1,19 @@
 """Describe models in words and formulas on one line, for titles and legends of plots."""
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dynamics.model.options import ExpressionOption, changed, options
+from dynamics.presentation.labels import symbol
 
 if TYPE_CHECKING:
     from dynamics.model.model import Model
 
 TOKEN = re.compile(r"[A-Za-z_λ][A-Za-z_0-9]*|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\*\*|\|\||\S")  # of the loss grammar
-LETTERS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega"
-GREEK = dict(zip(LETTERS.split(), "αβγδεζηθικλμνξπρστφχψω", strict=True))
-RAISED, LOWERED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FIXED = "\u00a0"  # a no-break space
 EQUALS = f"{FIXED}={FIXED}"
 SIGNS = {"*": "·", ".": "·", "**": "^", "||": "‖", ",": f",{FIXED}"}
@@ -26,13 +26,14 @@ COMPONENTS = {  # predictors and targets, by the names of their classes
 }
 
 
-def title_of(model: "Model", brief: bool = False) -> str:
+def title_of(model: "Model", brief: bool = False, swept: Collection[str] = ()) -> str:
     """Return a model on one line: its loss, and the options that differ from the default.
 
     Arrays are represented by their range and size. brief: True to leave out the formulas of user-defined expressions.
+    swept: names of parameters whose values are left out, because they vary in the plot.
     """
-    loss = [f"{model.loss} loss"] if isinstance(model.loss, str) else _expression("loss", model.loss, brief)
-    parts = [part for name in changed(model) if name != "loss" for part in _phrases(model, name, brief)]
+    loss = [f"{model.loss} loss"] if isinstance(model.loss, str) else _expression("loss", model.loss, brief, swept)
+    parts = [part for name in changed(model, swept) if name != "loss" for part in _phrases(model, name, brief, swept)]
     return ", ".join([*loss, *parts])
 
 
@@ -55,10 +56,10 @@ def formula(text: str) -> str:
     return written
 
 
-def symbol(name: str) -> str:
-    """Return a name as a symbol, such as "σ₁" for "sigma1", or "z₁" for "z1"; other names are returned unchanged."""
-    letters = name.rstrip("0123456789")
-    return GREEK.get(letters, letters) + name[len(letters) :].translate(LOWERED) if letters else name
+def assigned(name: str, value: Any) -> str:
+    """Return a parameter and its value as a phrase, such as "weight decay 0.1" or "α = 0.5"."""
+    sign = symbol(name)
+    return f"{name.replace('_', ' ')} {spread(value)}" if sign == name else f"{sign}{EQUALS}{spread(value)}"
 
 
 def spread(value: Any) -> str:
@@ -81,26 +82,38 @@ def _integer(tokens: list[str]) -> str:
     return "".join(tokens.pop(0) for _ in range(count))
 
 
-def _phrases(part: Any, name: str, brief: bool) -> list[str]:
-    """Return one option of a model or component in words."""
-    value, words = getattr(part, name), name.replace("_", " ")
-    if isinstance(options(part)[name], ExpressionOption):
-        return _expression(words, value, brief)
+def _phrases(part: Any, name: str, brief: bool, swept: Collection[str]) -> list[str]:
+    """Return the phrases that describe the value of one option of a model, predictor or target, for a title.
+
+    part: the model, predictor or target. name: name of the option. Most options have one phrase, such as "α = 0.5"; a
+    user-defined loss or gain has a phrase for each parameter, too. brief: True to leave out the formula of a
+    user-defined expression. swept: names of the parameters that vary, which are left out.
+    """
+    value, description = getattr(part, name), options(part)[name]
+    if isinstance(description, ExpressionOption):
+        return _expression(name, value, brief, swept)
     if name == "stop_gradient":
         return ["no stop-gradient" if value == "none" else f"stop-gradient on {value}"]
     if name == "inputs":
         return [f"{len(value)}{FIXED}correlated{FIXED}inputs"]
     if type(value).__name__ in COMPONENTS:
-        details = [phrase for option in changed(value) for phrase in _phrases(value, option, brief)]
-        return [COMPONENTS[type(value).__name__] + (f" ({', '.join(details)})" if details else "")]
+        phrases = [phrase for option in changed(value, swept) for phrase in _phrases(value, option, brief, swept)]
+        return [COMPONENTS[type(value).__name__] + (f" ({', '.join(phrases)})" if phrases else "")]
     if value is True:
-        return [words]
-    sign = symbol(name)
-    return [f"{words} {spread(value)}" if sign == name else f"{sign}{EQUALS}{spread(value)}"]
+        return [name.replace("_", " ")]
+    members = description.parameters(name, value)
+    if swept and len(members) > 1 and not members.keys().isdisjoint(swept):  # the values of a pair, one by one
+        return [assigned(member, members[member]) for member in members if member not in swept]
+    return [assigned(name, value)]
 
 
-def _expression(kind: str, expression: Any, brief: bool) -> list[str]:
-    """Return a user-defined loss or gain as a formula, and the values of its parameters."""
+def _expression(kind: str, expression: Any, brief: bool, swept: Collection[str]) -> list[str]:
+    """Return the phrases for a user-defined loss or gain: its formula, and the value of each of its parameters.
+
+    kind: "loss" or "gain". brief: True to write, for example, "user-defined loss" in place of the formula. swept: names
+    of the parameters that vary, which are left out.
+    """
     text = f"user-defined {kind}" if brief else formula(expression.text)
     text = f"{kind} {text}" if kind != "loss" and not brief else text
-    return [text, *(f"{symbol(name)}{EQUALS}{spread(value)}" for name, value in expression.parameters.items())]
+    values = {name: value for name, value in expression.parameters.items() if name not in swept}
+    return [text, *(f"{symbol(name)}{EQUALS}{spread(value)}" for name, value in values.items())]

@@ -48,6 +48,7 @@ def step(
 ) -> State:
     """Return the weights (M, N) after one training step on newly drawn views.
 
+    spec: the options for which the step is compiled. weights: weights before the step. key: random key of the step.
     root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
     """
     shape = weights.encoder.shape[1], spec.batch_size

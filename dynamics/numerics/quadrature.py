@@ -137,7 +137,9 @@ def weighted_values(integral: Integral, rule: Rule, d: Array, parameters: Sequen
 def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
     """Return the weighted sums of an integrand over the nodes of a rule.
 
-    f, size, unit: what ``values_at_nodes`` returned.
+    f (..., M, K): the integrand at the K nodes. size (..., M, K): sum of the absolute values of the terms of the
+    integrand at the nodes. unit (..., 1): product of the scales of the integration variables, by which the sums are
+    multiplied. ``values_at_nodes`` returns these three arrays.
     """
     xp = f.__array_namespace__()
     by_rule = unit[..., None] * (f @ rule.weights.T)

@@ -6,10 +6,12 @@ import. The style is set for the axes that are drawn, and never in the user's ``
 """
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -21,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb, to_rgba
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend_handler import HandlerTuple
@@ -64,10 +67,14 @@ POINTS = 30  # largest number of points of a mode of a network that are drawn
 NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
 WIDTH = 4.0  # of new figures, in inches
 PIXELS_PER_INCH = 96  # of a page
+PRINTED = 200  # dots per inch of saved pictures
 SCALE = 2  # pixels of the file of a small picture per pixel of the page, for screens with a high resolution
+PHRASES = re.compile("(?<=[,:]) | (?=[+−])")  # spaces after commas and colons, and before signs in a formula
 TITLE_LINES = 3  # largest number of lines of a title
 TITLE_WIDTH = 0.9  # largest width of a title, as a share of the width of the axes before the layout
-HANDLE = 4.5  # width of the handle of a legend and of the spaces beside it, in units of the size of the font
+SPACES = 2.3  # width of the spaces beside the handle of a legend, in units of the size of the font
+HANDLES = 2.2, 3.2  # widths of the handles of a legend with thin, and with thick lines, in the same unit
+THICK = 1.5  # points
 SWATCHES = 10  # largest number of colours in the key of the modes
 
 
@@ -108,8 +115,21 @@ def new_axes(height: float, rows: int = 1, columns: int = 1, width: float = WIDT
     a notebook starts the notebook's backend, which changes settings. The end of a context would undo these changes, and
     later figures would not be shown.
     """
-    figure = plt.figure(figsize=(width, height), layout="constrained")
+    figure = plt.figure(figsize=(width, height), layout="constrained", FigureClass=PlotFigure)
     return styled_axes(figure, rows, columns, **options)
+
+
+class PlotFigure(Figure):
+    """A figure of the method ``plot`` of a result, which is saved with more pixels than it has on a page.
+
+    Notebooks do not call ``savefig``, and show the figure in the resolution of the user's settings.
+    """
+
+    def savefig(self, *arguments: Any, **options: Any) -> None:
+        """Save the figure, with at least PRINTED dots per inch unless the user has chosen another resolution."""
+        if matplotlib.rcParams["savefig.dpi"] == "figure":
+            options = {"dpi": max(PRINTED, self.dpi)} | options
+        super().savefig(*arguments, **options)
 
 
 def styled_axes(figure: Figure, rows: int = 1, columns: int = 1, **options: Any) -> Any:
@@ -201,9 +221,13 @@ def fitted(texts: Sequence[str], width: float, size: float = STYLE["axes.titlesi
 
 
 def _lines(text: str, width: float, size: float) -> list[str]:
-    """Break a text at its spaces into lines of a width in points; a longer word is a line of its own."""
+    """Break a text between its phrases into lines of a width in points.
+
+    A longer phrase is broken at its spaces, and a longer word is a line of its own.
+    """
+    phrases = [[phrase] if _width(phrase, size) <= width else phrase.split() for phrase in PHRASES.split(text)]
     lines: list[str] = []
-    for word in text.split(" "):
+    for word in chain.from_iterable(phrases):
         extended = f"{lines[-1]} {word}" if lines else word
         if lines and _width(extended, size) <= width:
             lines[-1] = extended
@@ -234,7 +258,10 @@ def set_title(ax: Axes, *texts: str) -> None:
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
-    """Draw a legend above the axes, below the title if there is one."""
+    """Draw a legend above the axes, below the title if there is one.
+
+    columns: number of columns of the legend. options: further arguments of matplotlib's ``Axes.legend``.
+    """
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
     place |= {"columnspacing": 1.2, "borderaxespad": 0.2}
     with styled():
@@ -243,6 +270,24 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
         height = legend.get_window_extent().height * 72 / ax.figure.dpi
         look: dict[str, Any] = {"fontsize": ax.title.get_fontsize(), "parse_math": ax.title.get_parse_math()}
         ax.set_title(ax.get_title(), pad=height + 4, **look)
+
+
+def write_remark(ax: Axes, text: str, along: npt.ArrayLike = ()) -> None:
+    """Write into the middle of axes why nothing is drawn there.
+
+    along: values of the horizontal axis, which it still shows. An axis without values has no ticks.
+    """
+    x = np.asarray(along, float)
+    ax.update_datalim(np.column_stack([x, np.ones(len(x))]), updatey=False)
+    ax.autoscale_view()
+    lines = _lines(text, 72 * TITLE_WIDTH * ax.bbox.width / ax.figure.dpi, STYLE["font.size"])
+    place: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    ax.text(0.5, 0.5, "\n".join(lines), parse_math=False, fontsize=STYLE["font.size"], **place)
+    shared = ax.get_shared_x_axes(), ax.get_shared_y_axes()
+    for axis, interval, group in zip((ax.xaxis, ax.yaxis), ax.dataLim.get_points().T, shared, strict=True):
+        if len(group.get_siblings(ax)) == 1 and not np.isfinite(interval).all():
+            axis.set_ticks([])
+            axis.set_ticks([], minor=True)
 
 
 def start_mode_legend(ax: Axes, *titles: str) -> None:
@@ -259,44 +304,57 @@ def stated_model(ax: Axes) -> str | None:
     return _shown[ax].model if ax in _shown else None
 
 
-def add_mode_legend(ax: Axes, modes: int) -> None:
-    """Draw a legend with one entry for each trajectory, and a key of the colours of the modes."""
+def add_mode_legend(ax: Axes, modes: int, *others: Axes) -> None:
+    """Draw a legend with one entry for each trajectory, and a key of the colours of the modes.
+
+    others: axes below, whose labels are entries too.
+    """
     counts = _shown.setdefault(ax, _Shown("", set())).counts
     counts.add(modes)
-    entries = mode_entries(ax, counts)
+    entries = mode_entries(ax, counts, *others)
     width, size = 72 * ax.figure.bbox.width / ax.figure.dpi, float(STYLE["legend.fontsize"])
-    labels = [_lines(label, width - HANDLE * size, size) for label in entries["labels"]]
+    beside = size * (entries["handlelength"] + SPACES)
+    labels = [_lines(label, width - beside, size) for label in entries["labels"]]
     entries["labels"] = ["\n".join(lines) for lines in labels]
-    widths = [max(_width(line, size) for line in lines) + HANDLE * size for lines in labels]
+    widths = [max(_width(line, size) for line in lines) + beside for lines in labels]
     half = -(-len(widths) // 2)  # number of entries in the first of two columns
     columns = 2 if max(widths[:half], default=0) + max(widths[half:], default=0) < width else 1
     if entries["labels"]:
         legend_above(ax, columns, **entries)
 
 
-def mode_entries(ax: Axes, counts: set[int]) -> dict[str, Any]:
+def mode_entries(ax: Axes, counts: set[int], *others: Axes) -> dict[str, Any]:
     """Return arguments of ``legend``: one entry for each labelled artist, and a key of the colours of the modes.
 
     An entry stands for all modes: it has the colour of the text if the artist has the colour of the first mode. Modes
-    are drawn in ascending order of their initial eigenvalues. counts: numbers of modes of the trajectories.
+    are drawn in ascending order of their initial eigenvalues. counts: numbers of modes of the trajectories. others:
+    axes whose labelled artists have entries too.
     """
-    named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))  # equal labels once
+    named: dict[str, Any] = {}
+    for axes in (ax, *others):
+        named |= zip(*axes.get_legend_handles_labels()[::-1], strict=True)  # equal labels once
     handles: list[Any] = [_in_ink(handle, ax) for handle in named.values()]
     labels = list(named)
-    if max(counts) > 1:
+    if named and max(counts) > 1:
         colors = mode_colors(min(max(counts), SWATCHES), ax)
         handles.append(tuple(Patch(color=color, linewidth=0) for color in colors))
         labels.append(f"{max(counts)} modes, smallest to largest" if len(counts) == 1 else "modes, smallest to largest")
     key = {tuple: HandlerTuple(ndivide=None, pad=0)}
-    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": 2.2}
+    thick = any(isinstance(handle, Line2D) and handle.get_linewidth() > THICK for handle in handles)
+    return {"handles": handles, "labels": labels, "handler_map": key, "handlelength": HANDLES[thick]}
 
 
 def _in_ink(handle: Any, ax: Axes) -> Any:
-    """Return a line or patch for the legend that looks like ``handle``.
+    """Return a line, error bar or patch for the legend that looks like ``handle``.
 
     If ``handle`` has the colour of mode 1, it stands for all modes, and the copy has the colour of the text.
     """
     first = mode_colors(1, ax)[0, :3]
+    if isinstance(handle, ErrorbarContainer) and handle.has_yerr:
+        line, bars = _in_ink(handle[0], ax), LineCollection([])
+        bars.update_from(handle[2][0])
+        bars.set_color(line.get_color())
+        return ErrorbarContainer((line, (), (bars,)), has_yerr=True)
     handle = handle[0] if isinstance(handle, tuple) else handle  # the points of error bars
     if isinstance(handle, LineCollection):
         look: dict[str, Any] = {"linewidth": np.ravel(handle.get_linewidth())[0], "alpha": handle.get_alpha()}

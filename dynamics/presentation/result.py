@@ -1,8 +1,9 @@
 """Define the base class of results."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dynamics.errors import nearest
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import Picture, card
@@ -41,6 +42,16 @@ class Result(Value):
     def picture_height(self) -> float:
         """Height of the picture in the card, in inches."""
         return 2.7
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise AttributeError, with the nearest public name."""
+            if name.startswith("_") or hasattr(type(self), name):  # of a property, the error is that of its own code
+                return object.__getattribute__(self, name)
+            near = nearest(name, [public for public in dir(self) if not public.startswith("_")])
+            hint = f" Did you mean `{near}`?" if near else ""
+            raise AttributeError(f"`{type(self).__name__}` has no `{name}`.{hint}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {one_line(self.headline)}>"

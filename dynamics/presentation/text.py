@@ -10,6 +10,11 @@ LONGEST_LINE = 180  # largest number of characters of a text that stands for a r
 MOST_ROWS = 10  # largest number of rows of the same kind, such as the modes of a spectrum
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun, such as "1 mode" or "2 modes"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def one_line(text: str, longest: int = LONGEST_LINE) -> str:
     """Return a text as one line of at most ``longest`` characters; a longer text is cut and ends in dots."""
     line = " ".join(text.split())

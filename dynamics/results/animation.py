@@ -48,7 +48,11 @@ def animate_trajectory(
     frame_rate: int,
     progress: bool | None,
 ) -> Path:
-    """Write an animation in which a trajectory, and others on the same axes, are drawn from left to right."""
+    """Write an animation in which a trajectory, and ``others`` on the same axes, are drawn from left to right.
+
+    quantity: name of the drawn quantity. frames: number of frames. frame_rate: frames per second. Returns the path of
+    the animation.
+    """
     ax: Axes = styled_axes(Figure(figsize=(WIDTH, 3.0), layout="constrained"))[0, 0]
     start_mode_legend(ax, *titles_of(trajectory.model))
     for result in (trajectory, *others):

@@ -10,7 +10,15 @@ import plotly.graph_objects as go
 from dynamics import errors
 from dynamics.presentation.labels import EIGENVALUES, STEP, label_of
 from dynamics.presentation.plotting import PIXELS_PER_INCH, fitted, mode_colors, unused
-from dynamics.results.plotting import FEW, QUANTILES, label_of_trajectory, quantiles_of, titles_of
+from dynamics.results.plotting import (
+    FEW,
+    QUANTILES,
+    label_of_trajectory,
+    names_of_members,
+    quantiles_of,
+    titles_of,
+    why_nothing_is_drawn,
+)
 
 TIME = "time t = learning rate × step"
 SIZE, MARGIN, TITLE = (720, 440), 80, 15  # of a figure: width and height, margins, and size of the title, in pixels
@@ -25,7 +33,8 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     """Draw a quantity of a trajectory into a Plotly figure, or into a new one if ``figure`` is None; return the figure.
 
     Each mode has one line; for a network, eigenvalues are drawn as points. Of an ensemble, the median and the band of
-    quantiles from 5 to 95 % are drawn. Under the pointer, a label shows the mode, the step or time, and the value.
+    quantiles from 5 to 95 % are drawn. Under the pointer, a label shows the mode, the step or time, and the value; for
+    few members that differ in one parameter, also the value of this parameter.
     """
     if figure is None:
         figure = _new_figure(trajectory.model)
@@ -40,15 +49,20 @@ def explore_trajectory(trajectory: Any, figure: Any, quantity: str) -> Any:
     kept = np.linspace(0, len(trajectory.t) - 1, count).round().astype(int)
     along = np.asarray(trajectory.t if in_time else trajectory.step)[kept]
     values, logarithmic = trajectory.ranked(quantity)[:, kept], quantity in EIGENVALUES
+    reason = why_nothing_is_drawn(values, logarithmic)
     values = np.where(np.isfinite(values) & ((values > 0) | (not logarithmic)), values, np.nan)
     name = label_of_trajectory(trajectory, figure.layout.meta)
     look = _unused_look(figure, points)
+    members = [f"{name}<br>{member}" for member in names_of_members(trajectory)] or [name] * len(values)
     for mode, (red, green, blue, _) in enumerate(255 * mode_colors(values.shape[-1])):
         color = f"rgb({red:.0f}, {green:.0f}, {blue:.0f})"
         if len(values) > FEW:
             _add_band(figure, along, values[..., mode], color, name)
-        for member in values[..., mode] if len(values) <= FEW else quantiles_of(values[..., mode], [0.5]):
-            figure.add_trace(_curve(along, member, mode, color, name, look, "t" if in_time else "step"))
+        curves = values[..., mode] if len(values) <= FEW else quantiles_of(values[..., mode], [0.5])
+        for curve, member in zip(curves, members, strict=False):
+            figure.add_trace(_curve(along, curve, mode, color, (name, member), look, "t" if in_time else "step"))
+    if reason:
+        figure.add_annotation(text=reason, xref="paper", yref="paper", x=0.5, y=0.5, showarrow=False)
     figure.update_xaxes(title=TIME if in_time else STEP)
     figure.update_yaxes(title=_subscripted(label_of(quantity)), exponentformat="power")
     figure.update_yaxes({"type": "log", "dtick": 1} if logarithmic else {"type": "linear"})
@@ -81,8 +95,16 @@ def _unused_look(figure: Any, points: bool) -> dict[str, Any]:
     return {"mode": "lines", "line": {"width": 2, "dash": dash}, "zorder": 1}
 
 
-def _curve(along: Any, values: Any, mode: int, color: str, name: str, look: dict[str, Any], axis: str) -> Any:
-    """Return the line or the points of a mode; the legend has one entry for all modes of a trajectory."""
+def _curve(
+    along: Any, values: Any, mode: int, color: str, names: tuple[str, str], look: dict[str, Any], axis: str
+) -> Any:
+    """Return the line or the points of a mode, as a Plotly trace.
+
+    along, values: values on the horizontal and on the vertical axis, (T,). names: name of the trajectory in the legend,
+    which has one entry for it, and under the pointer. look: properties of the trace. axis: label of the horizontal
+    axis.
+    """
+    name, member = names
     order = f"mode {mode + 1}, in order of initial eigenvalues"
     curve = go.Scatter(
         x=along,
@@ -90,14 +112,18 @@ def _curve(along: Any, values: Any, mode: int, color: str, name: str, look: dict
         name=name,
         legendgroup=name,
         showlegend=mode == 0,
-        hovertemplate=f"{name}<br>{order}<br>{axis} = %{{x:.5g}}<br>%{{y:.5g}}<extra></extra>",
+        hovertemplate=f"{member}<br>{order}<br>{axis} = %{{x:.5g}}<br>%{{y:.5g}}<extra></extra>",
         **look,
     )
     return curve.update(line_color=color, marker_color=color)
 
 
 def _add_band(figure: Any, along: Any, members: Any, color: str, name: str) -> None:
-    """Fill the band between the lowest and the highest quantile of a mode over the members (B, T)."""
+    """Fill the band between the lowest and the highest quantile of a mode over an ensemble.
+
+    along: values on the horizontal axis, (T,). members: values of the mode in each ensemble member, (B, T). name: name
+    of the trajectory, to whose legend entry the band belongs.
+    """
     for values, fill in zip(quantiles_of(members, (QUANTILES[0], QUANTILES[-1])), ("none", "tonexty"), strict=True):
         look = {"mode": "lines", "line": {"width": 0, "color": color}, "opacity": 0.2, "hoverinfo": "skip"}
         figure.add_trace(go.Scatter(x=along, y=values, fill=fill, legendgroup=name, showlegend=False, **look))

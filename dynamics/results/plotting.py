@@ -1,6 +1,7 @@
 """Draw trajectories: one line for each mode, or the median and quantiles of an ensemble."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import product
 from typing import Any
 from weakref import WeakSet
 
@@ -13,7 +14,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from dynamics import errors
-from dynamics.model.titles import title_of
+from dynamics.model.titles import assigned, title_of
 from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
 from dynamics.presentation.plotting import (
     LINE_STYLES,
@@ -31,9 +32,13 @@ from dynamics.presentation.plotting import (
     start_mode_legend,
     stated_model,
     unused,
+    write_remark,
 )
 from dynamics.results.trajectory import in_order
 
+MOST_NAMED = 8  # largest number of members of an ensemble that the legend names one by one
+WIDTHS = 1.0, 1.8  # of the lines of these members, in points; each width is used with all line styles
+VECTORS = ("init",)  # parameters whose last axis is that of the modes
 FEW = 10  # largest number of members of an ensemble that are drawn one by one by default
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BANDS = {"25–75 % of members": (1, 3, 0.3), "5–95 % of members": (0, 4, 0.15)}  # indices in QUANTILES, and opacity
@@ -54,8 +59,10 @@ def plot_trajectory(
     records. Eigenvalues have a logarithmic axis. Of an ensemble with more than FEW members, median and quantiles are
     drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or "all". If the
     trajectory predicts a standard deviation over networks, a band around each line shows two standard deviations on
-    either side, and steps at which the prediction is unreliable are hatched. New axes have a title and a legend, which
-    later trajectories on the same axes extend.
+    either side, and steps at which the prediction is unreliable are hatched. Up to MOST_NAMED members of an ensemble
+    that differ in one parameter have different line styles, and the legend states their values of this parameter; not
+    so if there are other trajectories in the axes, or a ``style``. New axes have a title and a legend, which later
+    trajectories on the same axes extend. If nothing can be drawn, the axes state the reason.
     """
     new, ax = ax is None, axes_of(ax)
     if new:
@@ -63,13 +70,23 @@ def plot_trajectory(
     along = horizontal(trajectory, ax)
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
     values = trajectory.ranked(quantity)
-    look = _look(ax, len(along), trajectory.kind == "network" and logarithmic, style)
-    name = style.get("label", label_of_trajectory(trajectory, stated_model(ax)))
-    draw_modes(ax, along, values, look | {"label": name}, lines, logarithmic)
+    points = trajectory.kind == "network" and logarithmic
+    single_style = points or style or lines is not None or any(line in _drawn for line in ax.lines)
+    names = [] if single_style else names_of_members(trajectory)
+    look = _look(ax, len(along), points, style)
+    name = label_of_trajectory(trajectory, stated_model(ax), *names[:1])
+    look = look | {"label": style.get("label", name)}
+    reason = why_nothing_is_drawn(values, logarithmic)
+    if names and not reason:
+        _draw_members(ax, along, values, look, [name, *names[1:]], logarithmic)
+    elif not reason:
+        draw_modes(ax, along, values, look, lines, logarithmic)
     if quantity == "s" and trajectory.deviation is not None:
         _draw_deviation(ax, along, trajectory)
     if logarithmic:
         set_logarithmic(ax)
+    if reason:
+        write_remark(ax, f"{name}: {reason}", along)
     ax.set_xlabel(TIME if along is trajectory.t else STEP)
     ax.set_ylabel(label_of(quantity))
     if stated_model(ax) is not None:
@@ -78,9 +95,11 @@ def plot_trajectory(
 
 
 def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of lines, or of points; they differ from those of other trajectories in the axes.
+    """Return the matplotlib properties with which a trajectory is drawn into axes: of lines, or of points.
 
-    They do not if ``style``, the properties that the user has chosen, contains a colour.
+    points: True for points. records: number of records of the trajectory. style: properties that the user has chosen.
+    The line style or the marker differs from those of other trajectories in the axes, unless ``style`` contains a
+    colour.
     """
     look = NETWORK | {"markevery": max(1, round(records / POINTS))} if points else THEORY
     others = [line for line in ax.lines if line in _drawn]
@@ -107,24 +126,27 @@ def horizontal(trajectory: Any, ax: Axes) -> npt.NDArray[Any]:
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-def titles_of(model: Any, of: str = "{}") -> tuple[str, str]:
+def titles_of(model: Any, of: str = "{}", swept: Collection[str] = ()) -> tuple[str, str]:
     """Return two titles that state a model: with its formulas, and a shorter one without.
 
-    of: the title, with "{}" in the place of the model.
+    of: the title, with "{}" in the place of the model. swept: names of parameters that vary in the plot.
     """
-    return of.format(title_of(model)), of.format(title_of(model, brief=True))
+    return of.format(title_of(model, False, swept)), of.format(title_of(model, True, swept))
 
 
-def label_of_trajectory(trajectory: Any, stated: str | None = None) -> str:
+def label_of_trajectory(trajectory: Any, stated: str | None = None, member: str | None = None) -> str:
     """Return the name of a trajectory in a legend, with the model if the title of the plot names another model.
 
-    stated: the model in the title of the plot, None if no model is stated.
+    stated: the model in the title of the plot, None if no model is stated. member: name of a member of an ensemble;
+    None to state the number of members.
     """
     parts = [NAMES[trajectory.kind]]
     if trajectory.settings.get("closure") == "mean_field":
         parts.append("mean field")
     count = len(trajectory.members())
-    if count > 1:
+    if member is not None:
+        parts.append(member)
+    elif count > 1:
         kind = "seeds" if trajectory.kind == "network" else "members"
         parts.append(f"{count} {kind}" if count <= FEW else f"median of {count}")
     model = title_of(trajectory.model)
@@ -133,11 +155,28 @@ def label_of_trajectory(trajectory: Any, stated: str | None = None) -> str:
     return ", ".join(parts)
 
 
-def titled_axes(ax: Axes | None, model: Any, height: float = 3.0) -> Axes:
-    """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None."""
+def names_of_members(trajectory: Any) -> list[str]:
+    """Return the value of the parameter that varies in an ensemble, for each of up to MOST_NAMED members.
+
+    The list is empty for other trajectories, also if more than one parameter varies, or if members have equal values.
+    """
+    varying = {n: v for n, v in trajectory.model.parameter_values.items() if n not in VECTORS and np.ndim(v)}
+    count = len(trajectory.members())
+    if not 1 < count <= MOST_NAMED or len(varying) != 1:
+        return []
+    ((name, values),) = varying.items()
+    names = [assigned(name, value) for value in np.broadcast_to(values, trajectory.s.shape[:-2]).ravel()]
+    return names if len(set(names)) == count else []
+
+
+def titled_axes(ax: Axes | None, model: Any, height: float = 3.0, swept: Collection[str] = ()) -> Axes:
+    """Return ``ax``, or the axes of a new figure with the model as title if ``ax`` is None.
+
+    swept: names of parameters that vary in the plot, whose values the title leaves out.
+    """
     new, ax = ax is None, axes_of(ax, height)
     if new:
-        set_title(ax, *titles_of(model))
+        set_title(ax, *titles_of(model, swept=swept))
     return ax
 
 
@@ -179,8 +218,35 @@ def draw_modes(
         ax.add_collection(LineCollection(paths, colors=[tuple(color)], label=label, **MEMBERS))
 
 
+def _draw_members(
+    ax: Axes,
+    along: npt.NDArray[Any],
+    values: npt.NDArray[np.float64],
+    look: dict[str, Any],
+    names: list[str],
+    logarithmic: bool,
+) -> None:
+    """Draw each member of an ensemble (B, T, M) in another line style, with its name (B,) in the legend."""
+    for member, name, (width, line) in zip(values[:, None], names, product(WIDTHS, LINE_STYLES), strict=False):
+        in_style = look | {"linestyle": line, "linewidth": width, "label": name}
+        draw_modes(ax, along, member, in_style, None, logarithmic)
+
+
+def why_nothing_is_drawn(values: npt.NDArray[np.float64], logarithmic: bool) -> str:
+    """Return the reason why no value can be drawn on an axis; "" if there are values that can be drawn."""
+    if not np.isfinite(values).any():
+        return "no finite values"
+    if logarithmic and not (np.isfinite(values) & (values > 0)).any():
+        return "no values above zero, which a logarithmic axis requires"
+    return ""
+
+
 def _draw_lines(ax: Axes, along: npt.NDArray[Any], values: npt.NDArray[np.float64], look: dict[str, Any]) -> None:
-    """Draw one line for each mode of values (T, M); lines, unlike points, have an edge in the background's colour."""
+    """Draw one line, or one set of points, for each mode of values (T, M).
+
+    along: values on the horizontal axis, (T,). look: matplotlib properties. Lines, unlike points, have an edge in the
+    background's colour.
+    """
     label = look.get("label")
     if look.get("linestyle") != "none" and "path_effects" not in look:
         look = look | {"path_effects": outline(ax, float(look.get("linewidth", THEORY["linewidth"])))}
@@ -213,7 +279,10 @@ def quantiles_of(values: npt.NDArray[np.float64], fractions: Sequence[float]) ->
 
 
 def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
-    """Draw a band of two predicted standard deviations around each mode."""
+    """Draw a band of two predicted standard deviations around the eigenvalues of each mode of a trajectory.
+
+    along: values on the horizontal axis, (T,).
+    """
     label: str | None = DEVIATIONS
     colors = mode_colors(trajectory.s.shape[-1], ax)
     means, deviations = in_order(trajectory.s, trajectory.s), in_order(trajectory.deviation, trajectory.s)
@@ -225,7 +294,11 @@ def _draw_deviation(ax: Axes, along: npt.NDArray[Any], trajectory: Any) -> None:
 
 
 def mark_unreliable(ax: Axes, along: npt.NDArray[Any], reliable: npt.NDArray[np.bool_] | None) -> None:
-    """Hatch the part of the horizontal axis from the first value at which a prediction is unreliable."""
+    """Hatch the part of the axes from the first record at which a prediction is unreliable.
+
+    along: values of the records on the horizontal axis, (T,). reliable: for each record, True if the prediction is
+    reliable, (T,); None for a result without such a prediction.
+    """
     if reliable is None or reliable.all():
         return
     edge = to_rgba(ink(ax), 0.2)

@@ -25,8 +25,9 @@ RTOL, ATOL = 1e-9, 1e-12  # times that agree to this accuracy are equal
 def part(trajectory: Trajectory, time: Index = ALL, modes: Index = ALL, members: tuple[Index, ...] = ()) -> Trajectory:
     """Return a part of a trajectory: some records, modes and members, selected by validated indices.
 
-    members: one index for each axis of the ensemble, or () for all members. Arrays with an axis of units, such as
-    weights, are left out if modes are selected, because units are no modes.
+    time: index of records. modes: index of modes. members: one index for each axis of the ensemble, or () for all
+    members. Arrays with an axis of units, such as weights, are left out if modes are selected, because units are no
+    modes.
     """
     ensemble = trajectory.s.ndim - 2
     where = dict(zip(map(str, range(ensemble)), members or (ALL,) * ensemble, strict=True)) | {"time": time}
@@ -46,7 +47,11 @@ def part(trajectory: Trajectory, time: Index = ALL, modes: Index = ALL, members:
 
 
 def _cut(array: npt.NDArray[Any], entry: Entry, where: dict[str, Index], ensemble: int) -> npt.NDArray[Any] | None:
-    """Return the selected part of an array; None if the array has an axis whose index in ``where`` is None."""
+    """Return the selected part of an array of a trajectory; None if an axis of the array has the index None.
+
+    entry: description of the array, with the names of its axes. where: dictionary from names of axes to indices; an
+    axis without index is selected as a whole. ensemble: number of axes of the ensemble.
+    """
     members = [str(axis) for axis in range(ensemble if array.ndim > len(entry.axes) else 0)]
     indices = [where.get(axis, ALL) for axis in (*members, *entry.axes)]
     return None if any(index is None for index in indices) else _indexed(array, indices)
@@ -98,15 +103,19 @@ def select(trajectory: Trajectory, t: Any, step: Any, modes: Any, members: Any, 
 
 
 def _records(name: str, recorded: npt.NDArray[Any], value: Any, nearest: bool) -> npt.NDArray[np.bool_]:
-    """Return a mask (T,) of the records at times or steps. name: "t" or "step". recorded: all times or steps (T,)."""
+    """Return a mask (T,) of the records that an argument of ``Trajectory.select`` selects.
+
+    name: "t" or "step", the name of the argument. value: the value of the argument, such as a range or a list of times
+    or steps. recorded: times or steps of all records, (T,). nearest: True to select the nearest record if there is no
+    record at a time or step in ``value``.
+    """
     requirement = f"be a pair (low, high), a slice, or values that are recorded ({_listing(recorded)})"
     chosen = np.zeros(len(recorded), bool)
-    if isinstance(value, tuple) and len(value) == 2:
-        value = slice(*value)
-    if isinstance(value, slice):
-        low, high = _limit(name, value.start, -np.inf), _limit(name, value.stop, np.inf)
+    limits = slice(*value) if isinstance(value, tuple) and len(value) == 2 else value
+    if isinstance(limits, slice):
+        low, high = _limit(name, limits.start, -np.inf), _limit(name, limits.stop, np.inf)
         inside = np.flatnonzero((recorded >= low) & (recorded <= high))
-        chosen[inside[:: 1 if value.step is None else errors.count(name, value.step)]] = True
+        chosen[inside[:: 1 if limits.step is None else errors.count(name, limits.step)]] = True
         if not chosen.any():
             errors.reject(name, f"contain at least one recorded value ({_listing(recorded)})", value)
         return chosen
@@ -183,7 +192,8 @@ def later_part(whole: Trajectory, time: Index, modes: Index = ALL, members: tupl
     """Return a part of a trajectory, with the quantities "modes" and "alignment" of the part among its measures.
 
     A quantity that can be computed from the part itself is left out. The quantity "modes" are variances along the
-    eigenvectors at the first record of the whole trajectory, which the part need not contain.
+    eigenvectors at the first record of the whole trajectory, which the part need not contain. The arguments are those
+    of the function ``part``.
     """
     result = part(whole, time, modes, members)
     if whole.weights is None:

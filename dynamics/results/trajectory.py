@@ -13,7 +13,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.presentation.result import Result
-from dynamics.presentation.text import Fact
+from dynamics.presentation.text import Fact, counted
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -388,7 +388,7 @@ class Trajectory(Result):
         The axes of ``s`` are those of the ensemble, then "time" or, for a run in steps, "step", and "mode". If a single
         parameter varies along an axis of the ensemble, the axis has the name of this parameter, or "seed"; otherwise it
         has the name "member". Coordinates are the times, the steps, the seeds and the parameters that vary; the model
-        is in the attributes, as JSON. Requires xarray: ``pip install "ssl-dynamics[data]"``.
+        is in the attributes, as JSON. Requires the extra ``data``.
 
         Examples
         --------
@@ -407,8 +407,7 @@ class Trajectory(Result):
         """Return a ``pandas.DataFrame`` with one row for each member of the ensemble, record and mode.
 
         The columns are the axes and coordinates of ``to_xarray``, then s, target, predictor, and all other arrays that
-        have one value for each record or mode. Weights are left out. Requires xarray:
-        ``pip install "ssl-dynamics[data]"``.
+        have one value for each record or mode. Weights are left out. Requires the extra ``data``.
 
         Examples
         --------
@@ -472,7 +471,7 @@ class Trajectory(Result):
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the trajectory."""
-        rows = [("size", f"{self._sizes()}, {_counted(len(self.t), 'time')}")]
+        rows = [("size", f"{self._sizes()}, {counted(len(self.t), 'time')}")]
         if len(self.t):
             rows.append(("t", f"{self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)"))
         if self.step is not None and len(self.step):
@@ -487,7 +486,7 @@ class Trajectory(Result):
 
     def _sizes(self) -> str:
         """Return the numbers of members and modes, so that a matrix that was taken as an ensemble is noticed."""
-        modes, members = _counted(self.s.shape[-1], "mode"), self.s.shape[:-2]
+        modes, members = counted(self.s.shape[-1], "mode"), self.s.shape[:-2]
         if not members:
             return modes
         return f"ensemble of {' x '.join(map(str, members))} member{'s' * (math.prod(members) != 1)} of {modes}"
@@ -496,10 +495,6 @@ class Trajectory(Result):
     def is_quick_to_draw(self) -> bool:
         """True if there are lines to draw, and few enough modes and points for the card in a notebook."""
         return len(self.t) > 1 and 0 < self.s.size <= MOST_POINTS and self.s.shape[-1] <= MOST_MODES
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _span(s: Array) -> str:

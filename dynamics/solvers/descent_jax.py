@@ -136,7 +136,8 @@ def _pass_part(
 
     The first returned value has the states at the steps in ``chosen``. The second returned value is the highest level
     of quadrature rules that was used. level: accuracy of the first quadrature rules, from 0 to HIGHEST. Members whose
-    rates have a quadrature error above the tolerance are computed again with rules of the next higher level.
+    rates have a quadrature error above the tolerance are computed again with rules of the next higher level. division:
+    division of the ensemble into groups. place: states of all members at the step ``first``.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
@@ -194,7 +195,9 @@ def _pass(
 ) -> Passed:
     """Iterate the descent map of a group of G members, with states (G, M), in one compiled call.
 
-    bounds: the step from which the call starts, followed by the steps that the call records.
+    forces: the vector field. alpha: exponent of the predictor for which the code is compiled; None to use the exponents
+    in ``parameters``. place: states at the start of the call. bounds: the step from which the call starts, followed by
+    the steps that the call records. rules: quadrature rules of the closure's integrals.
     """
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 

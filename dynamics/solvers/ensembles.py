@@ -127,7 +127,8 @@ def _rough_paths(
 ) -> tuple[State, Parameters]:
     """Return states along trajectories of low accuracy, one state per row, and for each row the member's parameters.
 
-    numbers: indices, in the ensemble, of the members whose trajectories are computed.
+    numbers: indices, in the ensemble, of the members whose trajectories are computed. members, parameters: initial
+    states and parameters of all members. duration: last time of the trajectories.
     """
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
@@ -152,7 +153,8 @@ def in_turn(
 ) -> Iterator[tuple[Part, Result]]:
     """Yield (part, compute(part)) for each part of an ensemble, in order, while several parts are computed at once.
 
-    parts: arrays of member indices, the result of ``Division.parts``. On a CPU the parts are computed on all cores.
+    parts: arrays of member indices, the result of ``Division.parts``. compute: function that computes a part. devices:
+    JAX devices that ``compute`` uses. On a CPU the parts are computed on all cores.
     """
     yield parts[0], compute(parts[0])  # computed alone, because the first call compiles
     if len(parts) > 1:

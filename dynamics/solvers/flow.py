@@ -14,6 +14,7 @@ from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import hinting
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
+from dynamics.presentation.text import counted
 from dynamics.results.selection import part
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose, faster
@@ -147,7 +148,9 @@ class PreparedSolver(Value):
         return _solve(problem, self.method)
 
     def __repr__(self) -> str:
-        return f"<PreparedSolver: {self.method.name}, {self.problem.s0.shape[-1]} modes, {self.problem.model}>"
+        return (
+            f"<PreparedSolver: {self.method.name}, {counted(self.problem.s0.shape[-1], 'mode')}, {self.problem.model}>"
+        )
 
     def _repr_html_(self) -> str:
         times = self.problem.times

@@ -120,7 +120,10 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return arrays with undefined values, to which the solutions of all members will be written."""
+    """Return arrays with undefined values, to which the solutions of all ensemble members will be written.
+
+    many, times, modes: numbers of members, of times and of modes.
+    """
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -141,7 +144,8 @@ def _solve_part(
 ) -> Solved:
     """Integrate the flow of the ensemble members in ``part``; the solutions are in the order of ``part``.
 
-    level: level of accuracy of the quadrature rules, from 0 to HIGHEST.
+    part: indices of these members. members: initial states of all members. division: division of the ensemble into
+    groups. level: level of accuracy of the quadrature rules, from 0 to HIGHEST.
     """
     start, own = division.padded((members, parameters), part)
     rules, alpha = division.rules(part, level), compiled_exponent(own)
@@ -200,7 +204,12 @@ def _group(
     options: Options,
     rules: Rules,
 ) -> Solved:
-    """Integrate the flow of a group of G members with common steps, from initial states (G, M) to the last time."""
+    """Integrate the flow of a group of G members with common steps, from initial states (G, M) to the last time.
+
+    forces: the vector field. alpha: exponent of the predictor for which the code is compiled; None to use the exponents
+    in ``parameters``. alone: True if the group consists of one member. rules: quadrature rules of the closure's
+    integrals.
+    """
 
     def own(parameters: Parameters) -> Parameters:
         return parameters if alpha is None else parameters._replace(alpha=alpha)

@@ -189,7 +189,10 @@ def _forward(members: State, scales: npt.NDArray[np.float64]) -> npt.NDArray[np.
 
 
 def _backward(like: State, scales: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
-    """Return the states (B, T, M) whose integrated variables are y (B, T, E). like: any states of the same model."""
+    """Return the states (B, T, M) whose integrated variables are y (B, T, E); the inverse of ``_forward``.
+
+    like: states with the same dynamical variables as the result. scales: units of the encoder's singular values (B, 1).
+    """
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     w = scales[:, None] * y[..., : like.encoder.shape[-1]]
     return each(lambda part: next(parts), like)._replace(encoder=w)
@@ -199,7 +202,8 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
     """Return the tolerance of the Taylor series: rtol times the smallest initial predictor eigenvalue lambda(0).
 
     A small mode amplifies errors by the factor 1/lambda(0) while it grows. The tolerance is rounded up to a power of
-    ten, so that problems with similar tolerances share a compiled integrator.
+    ten, so that problems with similar tolerances share a compiled integrator. members: initial states. rtol: relative
+    tolerance of the flow.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
@@ -211,7 +215,10 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 @lru_cache(maxsize=64)
 def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
-    """Return a copy of the compiled integrator, for use by the thread with the identifier ``thread``."""
+    """Return a copy of the compiled integrator ``_integrator(key, tolerance)``, for use by one thread.
+
+    thread: identifier of the thread.
+    """
     return copy(_integrator(key, tolerance))
 
 

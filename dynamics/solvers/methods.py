@@ -150,11 +150,14 @@ class Heyoka(Method[FlowProblem, Flow]):
         try:
             import heyoka  # noqa: F401
         except ImportError:
-            return 'where heyoka is not installed (pip install "ssl-dynamics[heyoka]")'
+            return 'where heyoka is not installed (pip install ".[heyoka]" in a clone)'
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for large ensembles of few modes: compiling then saves time, and heyoka is the fastest method."""
+        """Return True for a large ensemble of members with few modes.
+
+        For such an ensemble, compiling takes less time than it saves, and heyoka is the fastest method.
+        """
         few = problem.s0.shape[-1] <= FEW_MODES
         return bool(few and np.prod(problem.members) * MEMBER > COMPILING_SERIES)
 
@@ -187,7 +190,7 @@ class Diffrax(Method[FlowProblem, Flow]):
         return _needs_compiled_eigenmodes(problem)
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for ensembles so large that compiling saves time."""
+        """Return True for an ensemble with so many members that compiling takes less time than it saves."""
         return bool(
             np.prod(problem.members) * (MEMBER_WITH_INTEGRALS if problem.field.quadratures else MEMBER) > COMPILING
         )
@@ -255,7 +258,10 @@ class CompiledDescent(Method[DescentProblem, Descent]):
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
-        """Return True for runs that are estimated to take longer than LONG seconds by the method "numpy"."""
+        """Return True if the method "numpy" would take longer than LONG seconds, by an estimate.
+
+        For such a problem, compiling the steps takes less time than it saves.
+        """
         numbers = int(np.prod(problem.members)) * problem.s0.shape[-1]
         nodes = NODES if problem.field.quadratures else 1
         return problem.steps * (STEP + numbers * nodes * ELEMENT) > LONG

@@ -80,7 +80,10 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
 
 
 def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute a block in a worker process, and let this process end when its parent process ends."""
+    """Compute a block in a worker process, and let this process end when its parent process ends.
+
+    evaluate: function that returns the arrays of a block. values: values of the axes of the grid in the block.
+    """
     end_with_parent()
     return compute(evaluate, values)
 

@@ -14,10 +14,11 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
-from dynamics.model.titles import symbol, title_of
+from dynamics.model.titles import title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
+from dynamics.presentation.labels import symbol
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
 from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
 from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEvaluator, NamedArray, open_axes
@@ -116,7 +117,7 @@ def plan_of_model(
     }
     evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
     over = ", ".join(symbol(name).replace("_", " ") for name in axes)
-    title = f"{calculation.title} over {over}: {title_of(model)}"
+    title = f"{calculation.title} over {over}: {title_of(model, swept=axes)}"
     return SweepPlan(evaluate, points, layout, identity, title)
 
 
@@ -141,8 +142,9 @@ def _calculation_of(given: dict[str, Any]) -> Calculation:
 def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Return all arguments of ``solve``, ``iterate`` or ``train`` that are not axes of the grid.
 
-    An argument that is not in ``given`` has its default. Raises ArgumentError if an argument is missing, unknown, or
-    also an axis of the grid.
+    calculation: the function that the sweep calls. axes: values of the axes of the grid. given: arguments of the sweep;
+    an argument of the function that is not in ``given`` has its default. Raises ArgumentError if an argument is
+    missing, unknown, or also an axis of the grid.
     """
     signature = inspect.signature(CALLS[calculation.function]).parameters
     excluded = ("model", "progress", *calculation.excluded)
@@ -174,8 +176,6 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
     become the names of the closure and of the method that all blocks use. Raises ArgumentError if an argument is not
     valid.
     """
-    parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
-    ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
         errors.reject(
@@ -183,6 +183,8 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
             "have plain numbers as parameters; a parameter with several values must be an axis of the grid",
             model,
         )
+    parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
+    ensemble = model.replace(**open_axes(parameters))
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
@@ -262,7 +264,8 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
     """Return the coordinates of the dataset of results, without the axes of the grid.
 
     The first coordinate belongs to the axis of recorded states: "time" for flows, and "step" for descent maps and
-    networks. Initial values that are an axis of the grid are the coordinate "start".
+    networks. Initial values that are an axis of the grid are the coordinate "start". calculation: the function that the
+    sweep calls.
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:

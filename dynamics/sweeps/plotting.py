@@ -10,9 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from dynamics import errors
-from dynamics.model.titles import symbol
 from dynamics.numerics.context import isolated
-from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of
+from dynamics.presentation.labels import EIGENVALUES, STEP, TIME, label_of, symbol
 from dynamics.presentation.plotting import (
     NETWORK,
     POINTS,
@@ -22,8 +21,9 @@ from dynamics.presentation.plotting import (
     mode_entries,
     new_axes,
     set_logarithmic,
+    write_remark,
 )
-from dynamics.results.plotting import FEW, draw_modes
+from dynamics.results.plotting import FEW, draw_modes, why_nothing_is_drawn
 from dynamics.results.trajectory import QUANTITIES, in_order
 from dynamics.sweeps.block import STATUS
 
@@ -100,7 +100,9 @@ def plot_sweep(
         draw_modes(ax, dataset[along].values, values[index], look, lines, quantity in EIGENVALUES)
         if quantity in EIGENVALUES and np.isfinite(values[index]).any():
             set_logarithmic(ax)
-        _write_status(ax, dataset, {name: i for name, i in zip(sides, index, strict=True)})
+        status = _write_status(ax, dataset, {name: i for name, i in zip(sides, index, strict=True)})
+        if not status and (reason := why_nothing_is_drawn(values[index], quantity in EIGENVALUES)):
+            write_remark(ax, reason)
     _label(axes, dataset, x, y, along, label_of(quantity))
     _limit(axes, values, quantity in EIGENVALUES)
     entries = mode_entries(axes.flat[0], {values.shape[-1]})
@@ -112,7 +114,8 @@ def plot_sweep(
 def _values(dataset: xr.Dataset, quantity: str, sides: list[str], pooled: list[str], along: str) -> Any:
     """Return a quantity of a dataset with the axes of the panels, the pooled runs, the recorded states and the modes.
 
-    All axes of pooled runs are one axis.
+    sides: axes of the grid along which panels are drawn. pooled: all other axes of the grid, which become one axis in
+    the result. along: axis of recorded states, "time" or "step".
     """
     array = dataset[quantity].transpose(*sides, *pooled, along, ...)
     modes = array.sizes.get("mode", 1)
@@ -170,7 +173,11 @@ def _call(dataset: xr.Dataset) -> str:
 
 
 def _look(dataset: xr.Dataset, along: str, pooled: list[str], members: int) -> dict[str, Any]:
-    """Return the properties of lines, or of points for networks; the label states which points are drawn together."""
+    """Return the matplotlib properties of lines, or of points for networks, with the label of the legend.
+
+    The label has the name of the function that the sweep has called, the number of runs in a panel (``members``), and
+    the axes of the grid over which these runs are pooled (``pooled``). along: axis of recorded states.
+    """
     call = _call(dataset)
     name = FUNCTIONS.get(call, call.rpartition(".")[2])
     if pooled and members > 1:
@@ -180,10 +187,13 @@ def _look(dataset: xr.Dataset, along: str, pooled: list[str], members: int) -> d
     return (points if call == "train" else THEORY) | {"label": name}
 
 
-def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> None:
-    """Write into a panel how many of its runs are not complete, and why."""
+def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> str:
+    """Write into a panel how many of its runs are not complete, and why; return this text, "" if all are complete.
+
+    index: dictionary from axes of the grid to the position of the panel along these axes.
+    """
     if "status" not in dataset:
-        return
+        return ""
     status = dataset["status"].isel(index).values
     counts = {name: int(np.sum(status == value)) for value, name in enumerate(STATUS) if name != "complete"}
     size = f" of {status.size}" if status.size > 1 else ""
@@ -192,13 +202,16 @@ def _write_status(ax: Axes, dataset: xr.Dataset, index: dict[str, int]) -> None:
         for name, count in counts.items()
         if count
     ]
-    ax.text(0.96, 0.04, "\n".join(lines), transform=ax.transAxes, ha="right", va="bottom", fontsize="x-small")
+    text = "\n".join(lines)
+    ax.text(0.96, 0.04, text, transform=ax.transAxes, ha="right", va="bottom", fontsize="x-small")
+    return text
 
 
 def _limit(axes: Any, values: Any, logarithmic: bool) -> None:
     """Set the limits of the vertical axes by the eigenvalues of complete runs, if other runs diverge or stop.
 
-    The axes end at ten times the largest of these eigenvalues.
+    The axes end at ten times the largest of these eigenvalues. values: all drawn values, with the recorded states and
+    the modes as last axes. logarithmic: True if the vertical axes are logarithmic; other axes are left unchanged.
     """
     ends = values[..., -1, :]  # a run that diverged or stopped has no finite value at the end
     complete = np.isfinite(ends).all(axis=-1)

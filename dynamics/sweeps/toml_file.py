@@ -119,7 +119,7 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         try:
             from distributed import Client
         except ImportError:
-            requirement = 'be left out, because Dask is not installed; pip install "ssl-dynamics[cluster]" installs it'
+            requirement = 'be left out, because Dask is not installed; pip install ".[cluster]" in a clone installs it'
             errors.reject("scheduler", requirement, scheduler)
         try:
             client = Client(scheduler)

@@ -29,7 +29,10 @@ class TracedField:
         self.conserves = derived.conserved is not None
 
     def __call__(self, state: State, parameters: Parameters, rules: Rules) -> Rates:
-        """Return the rates (..., M) of the modes in a state, and the force on a learned predictor."""
+        """Return the rates (..., M) of the modes in a state, and the force on a learned predictor.
+
+        rules: quadrature rules, as described in ``TracedField``.
+        """
         arguments = self._arguments(state, parameters)
         pairs = zip(self.integrals, rules, strict=True)
         integrals = iter([values_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs])
@@ -40,7 +43,7 @@ class TracedField:
         """Return the estimated relative error of the quadrature in states (..., M).
 
         For each expectation that is a sum of integrals, the largest relative error over all states is computed. These
-        largest errors are added up.
+        largest errors are added up. rules: quadrature rules, as described in ``TracedField``.
         """
         arguments = self._arguments(state, parameters)
         pairs = zip(self.integrals, rules, strict=True)

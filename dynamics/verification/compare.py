@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.numerics.context import isolated
+from dynamics.presentation.text import counted
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.problem import too_many_fluctuating
@@ -223,20 +224,21 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
     check_theory("theory", theory)
+    if "units" not in network.settings:
+        errors.reject("network", "be a network of one layer, because deep networks have no exact theory", network)
     if network.weights is None:
-        errors.reject(
-            "network",
-            "be a network of one layer, with all modes: deep networks have no exact theory, and theory starts from the "
-            "weights of all modes",
-            network,
+        requirement = (
+            "have all its modes, because theory starts from the weights of all modes (compare the whole network, and "
+            "select columns of the result)"
         )
+        errors.reject("network", requirement, network)
     if not len(network.t) or np.asarray(network.step)[0] != 0:
         requirement = "begin at step 0, where theory starts (to compare only later steps, select these in `theory`)"
         errors.reject("network", requirement, network)
     if theory.model != network.model:
         errors.reject("network", f"have the same model as the theory, which is {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
-        errors.reject("network", f"have {theory.s.shape[-1]} modes, as many as the theory", network)
+        errors.reject("network", f"have {counted(theory.s.shape[-1], 'mode')}, as many as the theory", network)
     units = network.settings["units"]
     if units != "linear" and len(network.members()) < SEEDS_NEEDED:
         requirement = (

@@ -14,7 +14,7 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.plain import plain
 from dynamics.presentation.result import Result
-from dynamics.presentation.text import Fact, shortened
+from dynamics.presentation.text import Fact, counted, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,12 +39,12 @@ class Comparison(Result):
     theory, network : ndarray of shape (T, M)
         Correlation eigenvalues in ascending order. The eigenvalues of the network are averaged over seeds. Finite
         batches change the mean of the eigenvalues of a network, depending on the batch size and the number of inputs.
-        If this change can be predicted, ``theory`` includes it.
+        If this change can be predicted, ``theory`` includes it. All deviations are those of modes, see below.
     theory_modes, network_modes : ndarray of shape (T, M)
         Variances of the modes. For the network, the variance of mode m is u_m . C u_m, where C is the correlation of
         the representations at the step, and u_m is an eigenvector of the correlation at step 0. The variances are
         averaged over seeds. They are not sorted at each step, because sorting drives values apart if they fluctuate and
-        are nearly equal.
+        are nearly equal. For white inputs, the modes of a theory are its eigenvalues.
     estimate : callable
         Function that computes the sampling error when ``sampling_error`` is first used.
     source : str
@@ -111,38 +111,37 @@ class Comparison(Result):
     @property
     @isolated
     def deviation(self) -> Array:
-        """The deviation (T, M) of the eigenvalues of the network from theory, network - theory."""
-        return self.network - self.theory
+        """The deviation (T, M) of the variances of modes from theory, network_modes - theory_modes."""
+        return self.network_modes - self.theory_modes
 
     @property
     @isolated
     def relative(self) -> Array:
-        """The relative deviation (T, M) of the eigenvalues of the network from theory, network/theory - 1."""
+        """The relative deviation (T, M) of the variances of modes from theory, network_modes/theory_modes - 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.deviation / self.theory
+            return self.deviation / self.theory_modes
 
     @property
     @isolated
     def z(self) -> Array:
         """The deviation (T, M) of the variances of modes from theory, in units of the sampling error.
 
-        This is (network_modes - theory_modes)/sampling_error. The value is 0 at step 0, and where the deviation of
-        network_modes from theory_modes is not larger than the rounding error. Elsewhere it is infinite if two theories
+        This is deviation/sampling_error. The value is 0 at step 0, and where the deviation is not larger than the
+        rounding error. Elsewhere it is infinite if two theories
         are compared, because theories have no sampling error.
         """
-        difference = self.network_modes - self.theory_modes
-        rounding = (self.t == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
+        rounding = (self.t == 0)[:, None] | (np.abs(self.deviation) <= self.rounding * self.theory_modes)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(rounding, 0.0, difference / self.sampling_error)
+            return np.where(rounding, 0.0, self.deviation / self.sampling_error)
 
     @isolated
     def max_relative(self, above: float = 0.0) -> float:
-        """Return the largest relative deviation |network/theory - 1| of eigenvalues, over all steps and modes.
+        """Return the largest absolute value of ``relative``, over all steps and modes.
 
-        Only eigenvalues that are larger than ``above`` in theory are included.
+        Only variances of modes that are larger than ``above`` in theory are included.
         """
         above = errors.real_number("above", above)
-        return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
+        return float(np.max(np.abs(self.relative), where=self.theory_modes > above, initial=0.0))
 
     @isolated
     def within(self, deviations: float = 2.0) -> float:
@@ -177,22 +176,22 @@ class Comparison(Result):
     @property
     def headline(self) -> str:
         """The essence of the result on one line."""
-        places = "steps" if self.has_network else "times"
-        return f"{self.names[1]} against {self.names[0]}, {len(self.t)} {places}, {self.theory.shape[-1]} modes"
+        places = counted(len(self.t), "step" if self.has_network else "time")
+        return f"{self.names[1]} against {self.names[0]}, {places}, {counted(self.theory_modes.shape[-1], 'mode')}"
 
     @property
     def title(self) -> str:
         """The results that are compared, and their common steps or times."""
         along, values = self.along
-        places = ("step" if along == "step" else "time") + "s" * (len(values) > 1)
+        places = counted(len(values), "step" if along == "step" else "time")
         span = f"{values[0]:g} ... {values[-1]:g}" if along == "step" else f"t = {values[0]:g} ... {values[-1]:g}"
         names = f"{self.names[1][0].upper()}{self.names[1][1:]} against {self.names[0]}"
-        return f"{names} at {len(values)} {places} ({span})"
+        return f"{names} at {places} ({span})"
 
     def facts(self) -> list[Fact]:
         """Return pairs of texts, name and value, that describe the comparison."""
         along, values = self.along
-        sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
+        sizes = np.where(self.theory_modes > 0, np.abs(self.relative), 0.0)
         row, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
         at = f"step {values[row]:g}" if along == "step" else f"t = {values[row]:g}"
         partly = self.recorded is not None and len(self.t) < max(self.recorded)
@@ -202,6 +201,8 @@ class Comparison(Result):
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(("least aligned eigenvector", f"{least:.4f} at the start, {last:.4f} at the end"))
+        if self.has_network or (self.model is not None and self.model.inputs is not None):
+            rows.append(("modes", "variances along the initial eigenvectors, not sorted eigenvalues"))
         return [*rows, *shortened(self._last_values())]
 
     def _common(self) -> str:
@@ -234,10 +235,12 @@ class Comparison(Result):
         short = max(map(len, self.names)) <= LONGEST_NAME
         (first, second), rows = self.names if short else ("first", "second"), []
         columns = (self.theory_modes[-1], self.network_modes[-1], error)
+        shown = [[f"{value:.5g}," for value in column] for column in columns[:2]]
+        widths = [max(10, *map(len, texts)) for texts in shown]
         for number, (theory, network, sampling) in enumerate(np.transpose(columns).tolist(), 1):
             scale = theory or 1.0
             known = "" if np.isnan(sampling) else f" +- {sampling / scale:.2e}"
-            values = f"{first} {f'{theory:.5g},':<11}{second} {f'{network:.5g},':<11}"
+            left, right = (f"{texts[number - 1]:<{width}}" for texts, width in zip(shown, widths, strict=True))
             deviation = f"deviation {(network - theory) / scale:+.2e}{known}"
-            rows.append((f"mode {number} at the end", values + deviation))
+            rows.append((f"mode {number} at the end", f"{first} {left} {second} {right} {deviation}"))
         return rows

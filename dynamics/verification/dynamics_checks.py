@@ -123,7 +123,7 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
     z = _standard_errors(subject, descent, comparison)
     unreliable = "; with fewer samples, fluctuations cannot be predicted" if deviations else ""
     against = f"network on {samples:,} samples a step against the descent map{unreliable}"
-    quantity = f"{STANDARD_ERRORS} (largest deviation {comparison.max_relative():.1%})"
+    quantity = f"{STANDARD_ERRORS} (largest relative deviation of modes {comparison.max_relative():.1%})"
     return LevelCheck("network", against, z, CHANCE, quantity, BY_CHANCE), comparison
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import jax_settings
+from dynamics.presentation.text import counted
 from dynamics.vector_field.eigenmode_state import spectrum
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -23,7 +24,7 @@ SAMPLES = 200_000  # number of samples in the means that are compared with the d
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
 CHANCE = 4.5  # limit of a deviation in standard errors
 BY_CHANCE = "exceeded by chance once in 30 000 runs"  # by the largest of a few modes
-STANDARD_ERRORS = "{} standard errors"
+STANDARD_ERRORS = "deviation in standard errors {}"
 SLOWEST = 1e-2  # lower bound of the largest rate, from which learning rates follow, relative to the terms of a rate
 LEAST = 0.1  # absolute lower bound of the largest rate
 
@@ -41,7 +42,8 @@ class LevelCheck:
     deviation, limit : float, optional
         Measured deviation, and largest allowed deviation; None if the check does not apply to the model.
     quantity : str
-        What was measured, with its unit, and with {} in place of the deviation.
+        What was measured, with its unit and value; the argument has {} in place of the value. Empty if the check does
+        not apply to the model.
     bound : str
         Where the limit comes from.
     """
@@ -53,6 +55,11 @@ class LevelCheck:
     quantity: str = "relative deviation {}"
     bound: str = ""
 
+    def __post_init__(self) -> None:
+        """Write the deviation into the text that states what was measured."""
+        measured = "" if self.deviation is None else self.quantity.format(f"{self.deviation:.2g}")
+        object.__setattr__(self, "quantity", measured)
+
     @property
     def passed(self) -> bool:
         """True if the deviation is within its limit, or if the check does not apply to the model."""
@@ -63,7 +70,7 @@ class LevelCheck:
         """The result of the check in words; "ok" if the results agree, "NO" if not, and "--" if it does not apply."""
         if self.deviation is None:
             return f"--  {self.against}"
-        measured = f"{self.quantity.format(f'{self.deviation:.2g}')}, at most {self.limit:.2g}"
+        measured = f"{self.quantity}, at most {self.limit:.2g}"
         source = f" ({self.bound})" if self.bound else ""
         return f"{'ok' if self.passed else 'NO'}  {self.against}: {measured}{source}"
 
@@ -178,7 +185,7 @@ class Subject:
 
         The message also states the number of modes, on which the requirement may depend.
         """
-        errors.reject("model", f"have {requirement}, to be checked with {len(self.s0)} modes", self.model)
+        errors.reject("model", f"have {requirement}, to be checked with {counted(len(self.s0), 'mode')}", self.model)
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:

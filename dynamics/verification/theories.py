@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.presentation.text import counted
 from dynamics.results.trajectory import KINDS, Trajectory
 from dynamics.verification.comparison import Comparison
 
@@ -26,7 +27,7 @@ def compare_theories(first: Trajectory, second: Trajectory) -> Comparison:
     check_theory("theory", first)
     check_theory("network", second)
     if first.s.shape[-1] != second.s.shape[-1]:
-        errors.reject("network", f"have {first.s.shape[-1]} modes, as many as the first theory", second)
+        errors.reject("network", f"have {counted(first.s.shape[-1], 'mode')}, as many as the first theory", second)
     of_first, of_second = common_times(first.t, second.t)
     if not (first.t[of_first] > 0).any():
         requirement = (

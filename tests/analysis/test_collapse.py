@@ -6,6 +6,7 @@ import pytest
 import dynamics as dyn
 from tests.marks import parametrize
 
+OTHERWISE = r"have fixed points that determine .* use `phase_diagram`, or `solve` with until=.steady.\)"
 S0, NOISE = np.array([0.0, 0.001, 0.1, 0.5, 2.0]), (0.3, 0.1)
 N1, N2 = 1 + NOISE[0] ** 2, 1 + NOISE[1] ** 2
 END = 1e5  # of the flows; the slowest mode, of eigenvalue 0.1^2 under a square predictor, needs some 1e4
@@ -40,7 +41,7 @@ def test_beyond_the_fold_all_modes_vanish_and_the_ghost_delays():
 
 def test_isotropic_has_no_basin_of_collapse():
     prediction = predicted("euclidean", S0[1:], isotropic=True, weight_decay=0.2)
-    assert prediction.outcome == "isotropic"
+    assert prediction.outcome == "equal modes"
     np.testing.assert_allclose(prediction.final, 0.8 / N1, rtol=1e-12)
     assert set(predicted("euclidean", S0[1:], isotropic=True, weight_decay=1.2).reasons) == {"shrinks at any size"}
 
@@ -63,7 +64,7 @@ def test_without_predictor_noise_alone_decides():
     assert predicted("euclidean", predictor=dyn.NoPredictor()).outcome == "collapse"
     still = predicted("euclidean", S0[1:], predictor=dyn.NoPredictor(), noise=(0, 0))
     np.testing.assert_array_equal(still.final, S0[1:])
-    assert still.outcome == "anisotropic"
+    assert still.outcome == "unequal modes"
 
 
 def test_cosine_modes_become_equal():
@@ -71,7 +72,7 @@ def test_cosine_modes_become_equal():
     np.testing.assert_allclose(predicted("cosine").final[1:], S0.sum() / 4, rtol=1e-12)
     isotropic = predicted("cosine", isotropic=True)
     np.testing.assert_allclose(isotropic.final[1:], np.sqrt((S0**2).sum() / 4), rtol=1e-12)
-    assert predicted("cosine").final[0] == 0 and predicted("cosine", S0[1:]).outcome == "isotropic"
+    assert predicted("cosine").final[0] == 0 and predicted("cosine", S0[1:]).outcome == "equal modes"
     shrinking = predicted("cosine", weight_decay=0.1)
     assert shrinking.outcome == "collapse" and "this loss does not set the size of modes" in shrinking.reasons[1]
     flow = dyn.solve(shrinking.model, S0[1:], [0.0, 30.0])
@@ -175,10 +176,22 @@ def test_print_gives_end_and_reason_of_each_mode():
     ids=str,
 )
 def test_models_whose_end_only_the_flow_decides_are_refused(options):
-    with pytest.raises(
-        dyn.ArgumentError, match=r"have fixed points that determine .* use `solve` with until='steady'\)"
-    ):
+    other = r"have white inputs, .* use `solve` and `iterate`, from weights\)" if "inputs" in options else OTHERWISE
+    with pytest.raises(dyn.ArgumentError, match=other):
         dyn.collapse(dyn.Model(**({"loss": "euclidean"} | options)), S0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"predictor": dyn.Learned()}, {"target": dyn.EMA(0.9)}, {"loss": "|p - sg(z2)|^2 / |z1|^2"}],
+    ids=str,
+)
+def test_other_models_have_what_the_message_names(options):
+    model = dyn.Model(**({"loss": "euclidean"} | options))
+    rate = 0.1 if model.needs_learning_rate else None
+    assert dyn.solve(model, [0.2, 0.5], [0.0, 1.0], until="steady", learning_rate=rate).s.shape[-1] == 2
+    axes = ("weight_decay", (0.0, 0.3)), ("learning_rate", (0.1, 0.5))
+    assert dyn.phase_diagram(model, [0.2, 0.5], *axes, points=2, steps=64, progress=False).model == model
 
 
 def test_bad_arguments_are_refused():

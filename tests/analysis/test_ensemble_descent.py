@@ -27,7 +27,7 @@ def test_motion_is_range_path_and_net_change():
 @pytest.mark.parametrize(
     ("blocks", "diverged", "outcome"),
     [
-        ([motion(1.0)], False, "isotropic"),
+        ([motion(1.0)], False, "equal modes"),
         ([motion(0.0)], False, "collapse"),
         ([motion(1e-2, 1e-3, 1e-3, -1e-3), motion(0.9e-3, 1e-4, 1e-4, -1e-4)], False, "undecided"),  # slows down
         ([motion(2e-3, 1e-3, 1e-3, -1e-3), motion(0.9e-3, 1.1e-3, 1.1e-3, -1.1e-3)], False, "collapse"),
@@ -48,4 +48,4 @@ def test_motions_have_their_outcome(blocks, diverged, outcome):
 def test_members_leave_when_they_have_ended():
     descent = a_descent()
     assert descent.follow(20_000, False) == "complete"
-    assert descent.outcome.tolist() == ["isotropic"] and 0 < descent.steps[0] < 1000 and not len(descent.running)
+    assert descent.outcome.tolist() == ["equal modes"] and 0 < descent.steps[0] < 1000 and not len(descent.running)

@@ -36,7 +36,7 @@ def test_small_steps_end_as_the_fixed_points_predict(model):
     assert diagram.outcome.shape == (7, 8) and diagram.s.shape == (7, 8, 4)
     for at_point, _, outcome, s in points(diagram):
         predicted = dyn.collapse(at_point, S0)
-        if predicted.outcome == "anisotropic":  # some start at a fixed point where others do not
+        if predicted.outcome == "unequal modes":  # some start at a fixed point where others do not
             continue
         assert outcome == predicted.outcome, at_point
         if predicted.outcome != "divergence":  # modes may still be on their way when the first one is gone
@@ -52,7 +52,7 @@ def test_oscillation_starts_at_the_edge_of_stability(isotropic, alpha):
     for k, sigma1 in enumerate(sigma):
         limit = (1.0 if isotropic else 1 + sigma1**2) / alpha
         diagram = dyn.phase_diagram(model, S0, ("learning_rate", share * limit), ("sigma1", sigma))
-        assert list(diagram.outcome[k]) == ["isotropic"] * 3 + ["oscillation"] * 3
+        assert list(diagram.outcome[k]) == ["equal modes"] * 3 + ["oscillation"] * 3
 
 
 def test_an_oscillation_is_that_of_the_descent_map():
@@ -73,14 +73,14 @@ def test_points_with_a_learned_predictor_and_a_separate_target_end_as_single_run
     for at_point, _, outcome, s in points(diagram):
         gd = dyn.iterate(at_point, [0.3, 0.8], 20_000, 0.2, record=20_000)
         np.testing.assert_allclose(s, np.where(gd.s[-1] < 1e-6, 0, gd.s[-1]), rtol=2e-3)
-        assert outcome == ("collapse" if gd.s[-1].max() < 1e-6 else "isotropic")
-    assert set(diagram.outcome.ravel()) == {"collapse", "isotropic"}
+        assert outcome == ("collapse" if gd.s[-1].max() < 1e-6 else "equal modes")
+    assert set(diagram.outcome.ravel()) == {"collapse", "equal modes"}
 
 
 def test_cosine_modes_become_equal_but_not_without_stop_gradient():
     noise, rates = ("sigma1", (0.2, 0.5)), ("learning_rate", (0.1, 0.3))
     standard = dyn.phase_diagram(dyn.Model("cosine"), [0.3, 0.9], rates, noise, points=2)
-    assert (standard.outcome == "isotropic").all()
+    assert (standard.outcome == "equal modes").all()
     np.testing.assert_allclose(standard.s, 0.6, rtol=0.05)  # the sum is conserved to order eta
     none = dyn.phase_diagram(dyn.Model("cosine", stop_gradient="none"), [0.05, 0.9, 0.9], rates, noise, points=2)
     assert (none.outcome == "partial collapse").all() and (none.s[..., 0] == 0).all() and (none.s[..., 1:] > 0).all()

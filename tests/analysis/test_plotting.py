@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from tests.presentation.texts import plain
 
 matplotlib.use("Agg")
 
@@ -52,9 +53,45 @@ def test_analyses_are_visible_on_a_dark_background():
     assert {line.get_markerfacecolor() for line in markers} == {(0, 0, 0), (1, 1, 1)}
 
 
-def test_a_plot_without_equilibria_is_empty():
-    ax = dyn.equilibria(dyn.Model("cosine", weight_decay=0.01), [0.2, 0.5]).plot()
-    assert not ax.lines and ax.get_legend() is None
+def test_a_plot_without_equilibria_states_the_reason():
+    points = dyn.equilibria(dyn.Model("cosine", weight_decay=0.01), [0.2, 0.5])
+    diagram = dyn.bifurcation(dyn.Model("cosine"), "weight_decay", (0.0, 0.3))
+    for result in (points, diagram):
+        ax = result.plot()
+        (text,) = ax.texts
+        assert result.remark and plain(text.get_text()) == result.remark
+        assert not ax.lines and ax.get_legend() is None and not len(ax.get_yticks())
+        ax.figure.draw_without_rendering()
+        inner, outer = text.get_window_extent(), ax.get_window_extent()
+        assert outer.x0 <= inner.x0 and inner.x1 <= outer.x1
+        assert "<img" not in result._repr_html_()  # the remark is among the facts
+    assert ax.get_xlim() == pytest.approx((0.0 - 0.009, 0.3 + 0.009))
+    assert not points.plot().get_xticks().size
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("between", "entries"), [((0.0, 0.2), ["stable", "not stable"]), ((0.3, 0.4), ["stable"])])
+def test_the_legend_of_a_bifurcation_has_what_is_drawn(between, entries):
+    ax = dyn.bifurcation(dyn.Model("euclidean"), "weight_decay", between, points=5).plot()
+    assert [text.get_text() for text in ax.get_legend().texts] == entries
+    plt.close("all")
+
+
+def swept(name):
+    """A bifurcation and phase diagrams of a model over a parameter whose own value is 0.777."""
+    loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + kappa * |z1|^2", kappa=0.02)
+    model = dyn.Model(loss, noise=(0.1, 0.3), predictor=dyn.ClosedForm(0.5, 0.1), weight_decay=0.2)
+    model, axis, rate = model.replace(**{name: 0.777}), (name, (0.1, 0.3)), ("learning_rate", (0.1, 1.0))
+    yield dyn.bifurcation(model, *axis, points=3)
+    yield dyn.phase_diagram(model, [0.5], axis, rate, points=2, steps=64)
+    yield dyn.phase_diagram(model, [0.5], rate, axis, points=2, steps=64)
+
+
+@pytest.mark.parametrize("name", ["kappa", "sigma1", "sigma2", "weight_decay", "alpha", "epsilon"])
+def test_title_and_heading_do_not_state_the_value_of_a_swept_parameter(name):
+    for result in swept(name):
+        assert "0.777" not in result.plot().get_title() + str(result) + repr(result) + result._repr_html_()
+        assert "0.777" in str(result.model)
     plt.close("all")
 
 

@@ -22,7 +22,7 @@ MISTAKES = {  # a mistake: (arguments, what the message says)
     "missing": ([*SOLVE, "--ema", "0.9"], "depends on the learning rate through a decay per step.\n"),
     "other option": (["iterate", "--s0", "1", "--input-dimension", "3"], "must be left out without --batch-size, bec"),
     "parameter": ([*SOLVE, "--loss", "beta * |p|^2"], "is a parameter, give its value: --parameter beta=0.1."),
-    "assignment": (["collapse", "--s0", "0.1", "--learned"], "for other models use `solve` with --until steady"),
+    "assignment": (["collapse", "--s0", "0.1", "--learned"], "`phase-diagram`, or `solve` with --until steady"),
     "random weights": (["iterate", "--init-std", "0"], "--init-std must be a positive number, but is 0.0."),
     "range": (["bifurcation", "alpha", "--between", "1"], "two ascending numbers LOW,HIGH, or three or more"),
     "name": (["bifurcation", "rho", "--between", "0,1"], "PARAMETER must be one of 'learning_rate', 'sigma1'"),
@@ -52,6 +52,23 @@ MISTAKES = {  # a mistake: (arguments, what the message says)
     "option of another predictor": ([*SOLVE, "--init", "1"], "with a closed-form predictor; it requires --learned."),
     "number of inputs": (["iterate", "--inputs", "0"], "--inputs must be a whole number >= 1, but is 0."),
     "covariance": (["solve", "--modes", "1", "--input-variances", "-1,1"], "--input-variances must be a covariance"),
+    "half a pair at the end": ([*SOLVE, "--noise", "0.1"], "--noise has two numbers, such as --noise 0 0.1."),
+    "coupled modes": (
+        ["equilibria", "--s0", "0.1", "--loss", "|p - sg(z2)|^2 / |z1|^2"],
+        "for other models use `phase-diagram`, or `solve` with --until steady), but is",
+    ),
+    "collapse of coupled modes": (
+        ["collapse", "--s0", "0.1", "--loss", "cosine", "--no-predictor"],
+        "for other models use `phase-diagram`, or `solve` with --until steady), but is",
+    ),
+    "reserved name": (
+        [*SOLVE, "--loss", "|p|^2 * tau", "--parameter", "tau=1"],
+        "but has the key 'tau'. Use another name, such as tau_,",
+    ),
+    "reserved name without value": (
+        [*SOLVE, "--loss", "|p|^2 * tau"],
+        "`tau` is an unknown name; known names are z1, z2, p, W_P. As the name of a parameter it is reserved. Use",
+    ),
     "half a pair": (["solve", "--noise", "0.1", "--points", "3"], "--noise has two numbers, such as --noise 0 0.1."),
 }
 
@@ -64,9 +81,43 @@ def test_the_message_names_options(mistake):
     assert "Argument `" not in done.stderr
 
 
-def test_names_of_models_in_messages_are_kept():
-    model = dyn.Model("cosine", weight_decay=0.1, target=dyn.EMA(0.9))
-    assert in_options(f"for {model} use rtol=1e-5", cli.main.commands["solve"]) == f"for {model} use --rtol 1e-5"
+MODELS = [  # whose texts have arguments, components, expressions, quotes and parentheses
+    dyn.Model("cosine", weight_decay=0.1, target=dyn.EMA(0.9)),
+    dyn.Model("cosine", predictor=dyn.NoPredictor(), noise=(0.0, 0.1)),
+    dyn.Model("euclidean", predictor=dyn.Learned(2.0), isotropic=False, target=dyn.EMA(0.5)),
+    dyn.Model("cosine", gain="lambda^0.5", symmetrised=True),
+    dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2 + kappa * |z1|^2", kappa=0.02), noise=(0.1, 0.1)),
+    dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2 + a * (b + 1) * |z1|^2", a=0.02, b=1e-5), weight_decay=0.1),
+    dyn.Model("euclidean", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), weight_decay=0.1),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=repr)
+@pytest.mark.parametrize("name", ["solve", "equilibria", "compare", "train"])
+def test_models_in_messages_are_kept(name, model):
+    flags = [flag for option in cli.main.commands[name].params for flag in option.opts]
+    rtol = "--rtol 1e-5" if "--rtol" in flags else "rtol=1e-5"
+    message = f"for {model}, not {model}, use rtol=1e-5"
+    assert in_options(message, cli.main.commands[name]) == f"for {model}, not {model}, use {rtol}"
+
+
+def test_a_loss_that_is_refused_is_kept():
+    parameters = ["--parameter", "beta=1", "--parameter", "bta=2"]
+    done = call(*SOLVE, "--loss", "|p|^2 * beta", *parameters)
+    assert done.stderr.endswith("but is Loss.parse('|p|^2 * beta', beta=1.0, bta=2.0).\n")
+
+
+def test_a_model_that_is_shortened_in_a_message_is_kept():
+    message = "--s0 must be, but is Model(loss=Loss.parse('|p - (z2 ... a=0.02, weight_decay=0.1"
+    assert in_options(message, cli.main.commands["solve"]) == message
+
+
+@pytest.mark.parametrize("command", ["equilibria", "collapse"])
+def test_a_refused_model_is_printed_as_in_python(command):
+    loss = ["--loss", "|p - sg(z2)|^2 / |z1|^2 * kappa", "--parameter", "kappa=0.02", "--noise", "0.1", "0.1"]
+    done = call(command, "--s0", "0.1,0.3", *loss)
+    model = "Model(loss=Loss.parse('|p - sg(z2)|^2 / |z1|^2 * kappa', kappa=0.02), noise=(0.1, 0.1))"
+    assert done.exit_code == 2 and done.stderr.endswith(f"but is {model}.\n")
 
 
 def test_warnings_name_options(monkeypatch):

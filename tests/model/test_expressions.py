@@ -100,15 +100,15 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters whose names are ASCII identifiers not used by the grammar or by "
-            "generated code, but is 'rho'",
+            "`parameters` must have as keys names that are not reserved, but has the key 'rho'. Use another name, "
+            "such as rho_, in the expression and for its value.",
         ),
-        (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
-        (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
-        (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "but is '_a'"),
-        (dyn.Loss, "if * |p|^2", {"if": 1.0}, "but is 'if'"),
-        (dyn.Loss, "β * |p|^2", {"β": 1.0}, "but is 'β'"),
-        (dyn.Loss, "|p|^2", {"2a": 1.0}, "but is '2a'"),
+        (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but has the key 'h'"),
+        (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but has the key 'p3'"),
+        (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "but has the key '_a'"),
+        (dyn.Loss, "if * |p|^2", {"if": 1.0}, "but has the key 'if'"),
+        (dyn.Loss, "β * |p|^2", {"β": 1.0}, "but has the key 'β'"),
+        (dyn.Loss, "|p|^2", {"2a": 1.0}, "but has the key '2a'"),
         (
             dyn.Loss,
             "beta * |p|^2",
@@ -229,7 +229,7 @@ def test_parameters_of_an_expression_are_parameters_of_the_model():
     with pytest.raises(
         dyn.ArgumentError, match=r"must have shapes that broadcast, but the shapes are alpha \(3,\), beta \(2,\)"
     ):
-        dyn.iterate(model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2]), S0, 1, 0.1)
+        model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2])
 
 
 # --- parameters that are arrays -------------------------------------------------------------------------------------

@@ -35,6 +35,18 @@ def test_replace_changes_one_parameter_and_no_other(model, parameters):
         )
 
 
+def test_replace_changes_the_length_of_an_ensemble():
+    """Two members become three in one call, although no parameter alone could change."""
+    two = dyn.Model("cosine", noise=([0.1, 0.2], [0.3, 0.4]), predictor=dyn.ClosedForm([0.5, 1.0]))
+    three = two.replace(sigma1=[0.1, 0.2, 0.3], alpha=[0.5, 1.0, 1.5], sigma2=[0.3, 0.4, 0.5])
+    assert two.batch_shape == (2,) and three.batch_shape == (3,)
+    assert three == dyn.Model(
+        "cosine", noise=([0.1, 0.2, 0.3], [0.3, 0.4, 0.5]), predictor=dyn.ClosedForm([0.5, 1.0, 1.5])
+    )
+    with pytest.raises(dyn.ArgumentError, match=r"the shapes are sigma1 \(2,\), sigma2 \(3,\), alpha \(2,\)"):
+        two.replace(sigma2=[0.3, 0.4, 0.5])
+
+
 def test_replace_takes_several_parameters_and_arrays():
     model = dyn.Model("euclidean").replace(sigma1=[0.1, 0.2], alpha=2.0)
     np.testing.assert_array_equal(model.noise[0], [0.1, 0.2])

@@ -1,10 +1,15 @@
 """Models as titles of plots: in words, signs and ranges."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.model.titles import formula, spread, symbol, title_of
+from dynamics.model.options import shown
+from dynamics.model.titles import formula, spread, title_of
+from dynamics.presentation.labels import label_of, symbol
+from dynamics.presentation.plotting import fitted
 
 TITLES = {
     "a catalogue loss": (dyn.Model("cosine"), "cosine loss"),
@@ -45,7 +50,73 @@ def test_a_title_states_what_is_not_the_default(model, title):
 def test_a_brief_title_has_no_formulas():
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1)
     assert title_of(dyn.Model(loss), brief=True).replace("\u00a0", " ") == "user-defined loss, β = 0.1"
-    assert title_of(dyn.Model("cosine", gain="lambda^0.5"), brief=True) == "cosine loss, user-defined gain"
+    brief = title_of(dyn.Model("cosine", gain="lambda^0.5"), brief=True)
+    assert brief.replace("\u00a0", " ") == "cosine loss, user-defined gain"
+
+
+@pytest.mark.parametrize(("model", "title"), TITLES.values(), ids=TITLES)
+def test_a_title_is_broken_after_commas_and_within_formulas_only(model, title):
+    for width in np.linspace(3.0, 4.0, 9):
+        lines = fitted((title_of(model),), width).splitlines()
+        assert " ".join(lines).replace("\u00a0", " ") == title
+        assert all(line.endswith(",") or after[0] in "+−" for line, after in pairwise(lines)), lines
+
+
+MODEL = dyn.Model(
+    dyn.Loss.parse("|p - sg(z2)|^2 / 2 + kappa * |z1|^2", kappa=0.02),
+    noise=(0.1, 0.3),
+    predictor=dyn.ClosedForm(0.5, 0.1),
+    weight_decay=0.2,
+    target=dyn.EMA(0.9),
+)
+SWEPT = {  # title, and printed text, without the values of these parameters
+    (): ("{loss}, κ = 0.02, {predictor}, noise 0.1 and 0.3, weight decay 0.2, EMA target (decay 0.9)", str(MODEL)),
+    ("kappa", "weight_decay"): (
+        "{loss}, {predictor}, noise 0.1 and 0.3, EMA target (decay 0.9)",
+        str(MODEL).replace(", kappa=0.02", "").replace(", weight_decay=0.2", ""),
+    ),
+    ("alpha", "sigma1"): (
+        "{loss}, κ = 0.02, closed-form predictor (ε = 0.1), σ₂ = 0.3, weight decay 0.2, EMA target (decay 0.9)",
+        str(MODEL).replace("alpha=0.5, ", "").replace("(0.1, 0.3)", "(sigma1, 0.3)"),
+    ),
+    ("alpha", "epsilon", "sigma1", "sigma2", "decay"): (
+        "{loss}, κ = 0.02, weight decay 0.2, EMA target",
+        str(MODEL)
+        .replace("predictor=ClosedForm(alpha=0.5, epsilon=0.1), noise=(0.1, 0.3), ", "")
+        .replace("EMA(decay=0.9)", "EMA()"),
+    ),
+    ("learning_rate",): (
+        "{loss}, κ = 0.02, {predictor}, noise 0.1 and 0.3, weight decay 0.2, EMA target (decay 0.9)",
+        str(MODEL),
+    ),
+}
+
+
+@pytest.mark.parametrize("swept", SWEPT, ids=", ".join)
+def test_swept_parameters_are_left_out(swept):
+    title, text = SWEPT[swept]
+    parts = {"loss": "|p − sg(z₂)|²/2 + κ·|z₁|²", "predictor": "closed-form predictor (α = 0.5, ε = 0.1)"}
+    assert title_of(MODEL, swept=swept).replace("\u00a0", " ") == title.format(**parts)
+    assert shown(MODEL, swept) == text
+
+
+@pytest.mark.parametrize("name", MODEL.parameter_names)
+def test_no_value_of_a_swept_parameter_is_stated(name):
+    changed = MODEL.replace(**{name: 0.777})
+    assert "0.777" in title_of(changed) and "0.777" in shown(changed, [])
+    assert "0.777" not in title_of(changed, swept=[name]) + shown(changed, [name])
+
+
+def test_the_only_noise_is_left_out_if_it_is_swept():
+    model = dyn.Model("euclidean", noise=(0.0, 0.1))
+    assert title_of(model, swept=["sigma2"]) == title_of(dyn.Model("euclidean"))
+    assert shown(model, ["sigma2"]) == "Model(loss='euclidean')"
+
+
+@pytest.mark.parametrize("name", ["kappa", "kappa1", "sigma1", "alpha", "epsilon", "weight_decay", "tracking"])
+def test_an_axis_has_the_symbol_of_the_title(name):
+    symbols = {"sigma1": r"\sigma_1", "alpha": r"\alpha", "epsilon": r"\epsilon", "weight_decay": "weight decay"}
+    assert symbols.get(name, symbol(name)) in label_of(name)
 
 
 FORMULAS = {
@@ -75,6 +146,5 @@ def test_symbols_and_values():
         "b",
         "weight_decay",
     ]
-    assert (
-        spread(0.123456) == "0.1235" and spread([3.0]) == "3" and spread((0, [1, 1])) == "0 and 1\u00a0(2\u00a0values)"
-    )
+    assert spread(0.123456) == "0.1235" and spread([3.0]) == "3"
+    assert spread((0, [1, 1])).replace("\u00a0", " ") == "0 and 1 (2 values)"

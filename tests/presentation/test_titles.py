@@ -82,6 +82,15 @@ def test_the_first_text_that_fits_is_taken_and_the_last_is_shortened():
     assert len(three) == TITLE_LINES and three[-1].endswith("...")
 
 
+def test_a_phrase_is_broken_only_if_it_is_wider_than_a_line():
+    text = "loss, noise 0.1 and 0.1, weight decay 0.1"
+    for width in np.linspace(1.3, 3.0, 15):
+        lines = fitted((text,), width).splitlines()
+        assert " ".join(lines) == text and all(line.endswith(",") for line in lines[:-1]), lines
+    narrow = fitted((text.replace(",", ""),), 1.6)
+    assert len(narrow.splitlines()) == 2 and not narrow.endswith("...")
+
+
 def test_the_width_of_a_title_is_measured():
     """A title of narrow letters has more characters in a line than a title of wide letters."""
     narrow, wide = (fitted((" ".join([word] * 8),), 1.0) for word in ("iiiii", "WWWWW"))

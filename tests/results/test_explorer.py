@@ -6,6 +6,7 @@ import pytest
 import dynamics as dyn
 from dynamics import errors
 from dynamics.results.explorer import MOST_POINTS
+from tests.presentation.texts import plain
 from tests.results.makers import made
 
 
@@ -16,7 +17,7 @@ def test_each_mode_is_a_curve_with_a_label_under_the_pointer():
     np.testing.assert_array_equal(figure.data[0].x, flow.t)
     assert [trace.showlegend for trace in figure.data] == [True, False]
     assert "mode 2, in order of initial eigenvalues<br>t = %{x" in figure.data[1].hovertemplate
-    assert figure.layout.yaxis.type == "log" and figure.layout.title.text == "euclidean loss"
+    assert figure.layout.yaxis.type == "log" and plain(figure.layout.title.text) == "euclidean loss"
     assert figure.layout.yaxis.title.text == "eigenvalue s<sub>m</sub>"
 
 
@@ -31,7 +32,7 @@ def test_the_title_is_broken_into_lines_and_the_legend_states_another_model():
     figure = dyn.solve(model.replace(beta=0.2), [0.1], [0.0, 1.0]).explore(flow.explore())
     assert "<br>" in figure.layout.title.text
     assert figure.data[0].name == "theory: flow"
-    assert "user-defined loss" in figure.data[1].name and "0.2" in figure.data[1].name
+    assert "user-defined loss" in plain(figure.data[1].name) and "0.2" in figure.data[1].name
     assert [trace.line.dash for trace in figure.data] == ["solid", "dash"]
 
 
@@ -51,6 +52,18 @@ def test_an_ensemble_has_median_and_band():
     np.testing.assert_allclose(median.y, np.median(ensemble.s[..., 0], axis=0), rtol=1e-12)
     np.testing.assert_allclose([low.y, high.y], np.quantile(ensemble.s[..., 0], [0.05, 0.95], axis=0), rtol=1e-12)
     assert high.fill == "tonexty"
+
+
+def test_the_pointer_shows_which_member_has_which_value():
+    model = dyn.Model("euclidean", weight_decay=[0.0, 0.1])
+    first, second = dyn.solve(model, [0.1], [0.0, 1.0]).explore().data
+    assert "weight decay 0<br>" in plain(first.hovertemplate) and "weight decay 0.1<br>" in plain(second.hovertemplate)
+    assert first.name == second.name == "theory: flow, 2 members"
+
+
+def test_a_figure_without_values_states_the_reason():
+    (note,) = dyn.solve(dyn.Model("euclidean"), [0.0], [0.0, 1.0]).explore().layout.annotations
+    assert note.text == "no values above zero, which a logarithmic axis requires"
 
 
 def test_every_result_can_be_explored(result):
@@ -73,5 +86,5 @@ def test_another_figure_or_quantity_is_refused():
 
 def test_without_plotly_the_message_names_the_extra(monkeypatch):
     monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(errors.MissingExtraError, match=r"plotly.*pip install \"ssl-dynamics\[interactive\]\""):
+    with pytest.raises(errors.MissingExtraError, match=r"plotly.*pip install \"\.\[interactive\]\""):
         made("flow").explore()

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 import dynamics as dyn
 from dynamics.presentation.plotting import STYLE, axes_of, legend_above, mode_colors
 from dynamics.results.plotting import BANDS, FEW, quantiles_of
+from tests.presentation.texts import plain
 from tests.results.makers import a_network, made
 
 matplotlib.use("Agg")
@@ -44,6 +45,7 @@ def test_every_result_can_be_drawn(result):
     ax = result.plot()
     ax.figure.canvas.draw()
     drawn = len(result.members()) if len(result.members()) <= FEW else 1  # of many members, the median
+    drawn = drawn if (np.isfinite(result.s) & (result.s > 0)).any() else 0
     assert len(ax.lines) == drawn * result.s.shape[-1]
     plt.close("all")
 
@@ -117,7 +119,7 @@ def theory_and_network():
 
 
 def legend_texts(ax):
-    return [text.get_text() for text in ax.get_legend().texts]
+    return [plain(text.get_text()) for text in ax.get_legend().texts]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["theory first", "network first"])
@@ -167,7 +169,7 @@ def test_theories_in_the_same_axes_have_different_line_styles_and_networks_diffe
 
 def test_the_title_states_the_model():
     ax = dyn.iterate(dyn.Model("cosine", noise=(0.0, 0.1)), [0.2], 1, 0.1).plot()
-    assert ax.get_title() == "cosine loss, noise 0 and 0.1" and legend_texts(ax) == ["theory: descent map"]
+    assert plain(ax.get_title()) == "cosine loss, noise 0 and 0.1" and legend_texts(ax) == ["theory: descent map"]
 
 
 def test_axes_of_the_user_keep_their_title_and_have_no_legend():
@@ -242,6 +244,47 @@ def test_bands_of_deviations_have_the_order_of_the_lines():
 
 
 # --- ensembles ------------------------------------------------------------------------------------------------------
+
+
+VALUES = {"weight_decay": [0.0, 0.01, 0.1, 0.2], "alpha": [0.5, 1.0, 2.0], "sigma2": [0.1, 0.5, 0.7, 0.9, 1.1, 1.3]}
+
+
+@pytest.mark.parametrize(("name", "values"), VALUES.items(), ids=VALUES)
+def test_the_legend_states_which_member_has_which_value(name, values):
+    model = dyn.Model("euclidean", noise=(0.0, 0.1)).replace(**{name: values})
+    ensemble = dyn.solve(model, [0.2, 0.5], [0.0, 1.0, 5.0])
+    ax = ensemble.plot()
+    *entries, key = legend_texts(ax)
+    texts = {"weight_decay": "weight decay {:g}", "alpha": "α = {:g}", "sigma2": "σ₂ = {:g}"}
+    expected = [texts[name].format(value) for value in values]
+    assert entries == [f"theory: flow, {expected[0]}", *expected[1:]] and key == "2 modes, smallest to largest"
+    looks = [(line.get_linestyle(), line.get_linewidth()) for line in ax.get_legend().get_lines()]
+    assert len(set(looks)) == len(values)
+    for member, look in zip(ensemble.s, looks, strict=True):
+        drawn = [line.get_ydata() for line in ax.lines if (line.get_linestyle(), line.get_linewidth()) == look]
+        np.testing.assert_array_equal(drawn, member.T)
+
+
+UNNAMED = {
+    "many values": ({"weight_decay": np.linspace(0, 0.1, 9)}, {}, "theory: flow, 9 members"),
+    "two parameters": ({"weight_decay": [0.0, 0.1], "alpha": [1.0, 2.0]}, {}, "theory: flow, 2 members"),
+    "equal values": ({"weight_decay": [0.1, 0.1]}, {}, "theory: flow, 2 members"),
+    "a style": ({"weight_decay": [0.0, 0.1]}, {"linestyle": "--"}, "theory: flow, 2 members"),
+    "lines": ({"weight_decay": [0.0, 0.1]}, {"lines": 1}, "theory: flow, 2 members"),
+}
+
+
+@pytest.mark.parametrize(("parameters", "options", "label"), UNNAMED.values(), ids=UNNAMED)
+def test_other_ensembles_state_the_number_of_members(parameters, options, label):
+    ensemble = dyn.solve(dyn.Model("euclidean").replace(**parameters), [0.2, 0.5], [0.0, 1.0])
+    assert legend_texts(ensemble.plot(**options))[0] == label
+
+
+def test_members_beside_another_trajectory_are_not_named():
+    theory, _ = theory_and_network()
+    ensemble = dyn.iterate(theory.model.replace(weight_decay=[0.0, 0.1]), [0.2, 0.5, 0.9], 5, 0.1)
+    second = legend_texts(ensemble.plot(theory.plot()))[1]
+    assert second.startswith("theory: descent map, 2 members, euclidean loss")
 
 
 @cache

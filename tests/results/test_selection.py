@@ -308,5 +308,5 @@ def test_a_later_part_of_a_theory_is_compared_but_not_of_a_network():
     np.testing.assert_allclose(late.z, all_steps.z[3:], rtol=1e-6)  # of the quadrature
     with pytest.raises(dyn.ArgumentError, match="`network` must begin at step 0"):
         dyn.compare(theory, network.select(step=(3, 6)))
-    with pytest.raises(dyn.ArgumentError, match="`network` must be a network of one layer, with all modes"):
+    with pytest.raises(dyn.ArgumentError, match="`network` must have all its modes"):
         dyn.compare(theory.select(modes=0), network.select(modes=0))

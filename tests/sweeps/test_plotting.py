@@ -8,6 +8,7 @@ import xarray as xr
 import dynamics as dyn
 from dynamics.results.plotting import BANDS
 from dynamics.sweeps.plotting import MOST_PANELS
+from tests.presentation.texts import plain
 
 matplotlib.use("Agg")
 
@@ -71,7 +72,10 @@ def test_the_title_of_a_sweep_states_axes_and_model(tmp_path):
     model, grid = dyn.Model("euclidean", noise=(0.0, 0.1)), {"sigma2": [0.0, 0.1], "weight_decay": [0.1]}
     runs = dyn.sweep(model, grid, store=tmp_path / "runs.zarr", s0=[0.5], times=[0.0, 1.0])
     figure = dyn.plot_sweep(runs).flat[0].figure
-    assert figure.get_suptitle() == "flow over σ₂, weight decay: euclidean loss, noise 0 and 0.1"
+    assert plain(figure.get_suptitle()) == "flow over σ₂, weight decay: euclidean loss"  # values are above the panels
+    runs = dyn.sweep(model, {"alpha": [1.0, 2.0]}, store=tmp_path / "b.zarr", s0=[0.5], times=[0.0, 1.0])
+    title = plain(dyn.plot_sweep(runs).flat[0].figure.get_suptitle())
+    assert title == "flow over α: euclidean loss, noise 0 and 0.1"
 
 
 def test_few_runs_are_drawn_one_by_one():
@@ -96,6 +100,15 @@ def test_runs_that_are_not_computed_leave_empty_panels():
     *_, last = (ax for ax in dyn.plot_sweep(runs).flat if ax.figure is not None)
     assert last.texts[0].get_text() == "not computed" and np.isnan(modes(last)).all()
     last.figure.canvas.draw()
+
+
+def test_a_panel_without_values_above_zero_states_the_reason():
+    runs = dataset("weight_decay")
+    runs["s"][1] = 0.0
+    panels = [ax for ax in dyn.plot_sweep(runs).flat if ax.figure is not None]
+    reason = "no values above zero, which a logarithmic axis requires"
+    assert [plain(" ".join(text.get_text() for text in ax.texts)) for ax in panels] == ["", reason, ""]
+    assert len(panels[0].get_xticks()) > 1  # the axes are shared
 
 
 def test_a_sweep_of_networks_is_drawn_as_points(tmp_path):

@@ -158,12 +158,7 @@ def test_a_learned_predictor_and_target_are_stored(tmp_path):
     model = dyn.Model("euclidean", predictor=dyn.Learned(), target=dyn.EMA(0.9))
     grid = {"init": [0.5, 1.0, 2.0], "rate": [1.0, 3.0]}
     dataset = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=6, **DESCENT)
-    direct = dyn.iterate(
-        broadcast(model, {"init": np.zeros(3) + 1, "rate": grid["rate"]}).replace(
-            init=np.reshape(grid["init"], (3, 1, 1))
-        ),
-        **DESCENT,
-    )
+    direct = dyn.iterate(model.replace(init=np.reshape(grid["init"], (3, 1, 1)), rate=grid["rate"]), **DESCENT)
     for name in ("s", "target", "predictor"):
         np.testing.assert_array_equal(dataset[name], getattr(direct, name))
 

@@ -257,8 +257,7 @@ WRONG = {
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
-        "Argument `loss` must have parameters whose names are ASCII identifiers not used by the grammar or by "
-        "generated code, but ",
+        "Argument `parameters` must have as keys ASCII identifiers, but has the key 'a b'.",
     ),
     "number that is none": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),

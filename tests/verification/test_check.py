@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.verification.subject import STANDARD_ERRORS, LevelCheck
 from tests.marks import parametrize
 from tests.random_losses import checked, loss_of
 from tests.verification.levels import BELL, EUCLIDEAN, check, failed
@@ -43,6 +44,22 @@ def test_all_levels_agree_where_theory_holds(name):
 
 
 # --- printed, refused -----------------------------------------------------------------------------------------------
+
+
+def test_plain_values_have_no_templates():
+    """What was measured is a text with its value, as in the printed report."""
+    report = check(EUCLIDEAN)
+    printed = " ".join(str(report).split())
+    for level in report.to_dict()["levels"]:
+        assert "{" not in level["quantity"] and (level["quantity"] in printed if level["quantity"] else True)
+        assert (level["quantity"] == "") == (level["deviation"] is None)
+    assert "relative deviation of modes" in report.to_dict()["levels"][-1]["quantity"]
+
+
+@pytest.mark.parametrize("deviation", [1.0, 1.2, np.inf])
+def test_a_deviation_in_standard_errors_is_no_plural(deviation):
+    level = LevelCheck("rates", "closure", deviation, 4.5, STANDARD_ERRORS)
+    assert level.quantity == f"deviation in standard errors {deviation:.2g}" and level.quantity in level.verdict
 
 
 def test_seed_draws_other_samples():

@@ -160,14 +160,16 @@ def test_numbers_of_a_comparison():
 
 
 def test_modes_keep_their_identity_where_eigenvalues_cross():
-    """Deviations of modes are in units of the sampling error; deviations of sorted eigenvalues are relative."""
+    """All deviations are those of modes, not of sorted eigenvalues."""
     step = np.array([0, 1])
     crossing, sorted_ones = np.array([[1.0, 2], [3, 1]]), np.array([[1.0, 2], [1, 3]])
     made = Comparison(
         step, 0.1 * step, sorted_ones, sorted_ones, crossing, crossing + 0.5, lambda: np.full((2, 2), 0.25), ""
     )
     assert made.z.tolist() == [[0, 0], [2, 2]]
-    assert made.max_relative() == 0
+    assert made.deviation.tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert made.relative[1].tolist() == [0.5 / 3, 0.5] and made.max_relative() == 0.5
+    assert made.max_relative(above=1) == 0.25
 
 
 def shift(steps):
@@ -243,13 +245,18 @@ REFUSED = {
         "network",
         "be trained with learning_rate=0.2, for which the theory was computed, but is 0.1",
     ),
-    "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 modes"),
+    "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 mode, as many as"),
     "no common time": (
         lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.05, 0.15]), a_network()),
         "theory",
         "contain at least one step that the network has recorded (for a flow: the time of such a step)",
     ),
     "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
+    "selected modes": (
+        lambda: (a_theory().select(modes=[0]), a_network().select(modes=[0])),
+        "network",
+        "have all its modes, because theory starts from the weights of all modes (compare the whole network",
+    ),
     "ensemble of theories": (
         lambda: (a_theory(), a_theory(s0=np.ones((3, 2)))),
         "network",
@@ -284,13 +291,40 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert len(lines) < 25 and max(map(len, lines)) <= 120
     assert lines[0] == "Network against theory at 61 steps (0 ... 60)"
     assert result.source in lines[2]
+    assert lines[3].split(maxsplit=1) == ["modes", "variances along the initial eigenvectors, not sorted eigenvalues"]
     row = r"mode (\S+) at the end +theory (\S+), +network (\S+), +deviation (\S+) \+- (\S+)"
-    rows = np.array([re.fullmatch(row, line.strip()).groups() for line in lines[3:]], float)
+    rows = np.array([re.fullmatch(row, line.strip()).groups() for line in lines[4:]], float)
     assert rows[:, 0].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
     relative = result.network_modes[-1] / result.theory_modes[-1] - 1
     np.testing.assert_allclose(rows[:, 3], relative, rtol=5e-3)  # three printed digits
     assert repr(result) == "<Comparison: network against theory, 61 steps, 4 modes>"
+
+
+def test_printed_deviations_are_those_of_one_quantity():
+    """The largest deviation, at the last step, is also that of the row of its mode; sorted eigenvalues differ."""
+    last = np.array([1, 2])
+    modes, sorted_ones = np.array([[1.0, 2], [4, 3]]), np.array([[1.0, 2], [3, 4]])
+    made = Comparison(
+        last - 1, 0.1 * last - 0.1, modes, sorted_ones, modes, modes * [[1, 1], [1.1, 0.8]], lambda: modes, ""
+    )
+    largest, mode, step = re.search(r"largest relative deviation +(\S+) \(mode (\d), step (\d)\)", str(made)).groups()
+    rows = dict(re.findall(r"mode (\d) at the end .* deviation (\S+)", str(made)))
+    assert (largest, mode, step) == ("2.00e-01", "2", "1") and rows == {"1": "+1.00e-01", "2": "-2.00e-01"}
+
+
+@pytest.mark.parametrize("values", [[4.2895e-05, 0.5], [4.2895e-105, 4.2895e-05], [1.0, 0.5]])
+def test_columns_of_printed_modes_are_apart(values):
+    theory = np.array([values, values])
+    made = comparison(np.array([0, 1]), theory, theory * [[1], [1.1]], theory / 10)
+    rows = [line for line in str(made).splitlines() if "at the end" in line]
+    assert len({tuple(row.find(word) for word in (" network ", " deviation ")) for row in rows}) == 1
+    assert all(re.search(r"theory \S+, +network \S+, +deviation ", row) for row in rows)
+
+
+def test_one_is_no_plural():
+    made = comparison(np.array([0]), np.ones((1, 1)), np.ones((1, 1)), np.ones((1, 1)))
+    assert made.headline == "network against theory, 1 step, 1 mode"
 
 
 def test_print_states_from_which_step_the_prediction_is_unreliable():
@@ -411,7 +445,7 @@ def test_a_deep_network_has_no_exact_theory():
     theory = dyn.iterate(dyn.Model("euclidean"), [0.2, 0.5], 2, 0.1)
     deep = replace(theory, kind="network", settings={"batch_size": 10, "learning_rate": 0.1})
     with pytest.raises(
-        dyn.ArgumentError, match="`network` must be a network of one layer, with all modes: deep networks have no"
+        dyn.ArgumentError, match="`network` must be a network of one layer, because deep networks have no exact theory"
     ):
         dyn.compare(theory, deep)
 

@@ -7,10 +7,13 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 import dynamics as dyn
 from dynamics.model.titles import title_of
+from dynamics.presentation.plotting import NETWORK
 from dynamics.verification.subject import LevelCheck
+from tests.presentation.texts import plain
 from tests.verification.levels import EUCLIDEAN, check
 
 matplotlib.use("Agg")
@@ -43,9 +46,29 @@ def test_a_comparison_shows_curves_with_errors_and_residuals():
     np.testing.assert_allclose(high - low, 2 * error, rtol=1e-6, atol=1e-15)
     assert len(bars.get_segments()) < 40
     texts = [text.get_text() for text in upper.get_legend().texts]
-    assert texts == ["theory", "network (± 2 sampling errors)", "3 modes, smallest to largest"]
+    assert texts == ["theory", "network (± 2 sampling errors)", "± 2 sampling errors", "3 modes, smallest to largest"]
+    (bar,) = upper.get_legend().findobj(LineCollection)
+    assert tuple(bar.get_color()[0]) == (0, 0, 0, NETWORK["alpha"])
     assert upper.get_ylabel() == "eigenvalue $s_m$"
-    assert upper.get_title() == "euclidean loss, noise 0 and 0.1" and lower.get_xlabel() == "step"
+    assert plain(upper.get_title()) == "euclidean loss, noise 0 and 0.1" and lower.get_xlabel() == "step"
+
+
+def test_the_legend_promises_error_bars_that_can_be_seen_only():
+    report = comparison()
+    tiny = replace(report, estimate=lambda: 1e-4 * report.sampling_error)
+    texts = [text.get_text() for text in tiny.plot().figure.axes[0].get_legend().texts]
+    assert texts == ["theory", "network", "± 2 sampling errors", "3 modes, smallest to largest"]
+    assert not tiny.plot().figure.axes[0].get_legend().findobj(LineCollection)
+
+
+def test_a_comparison_without_values_states_the_reason():
+    model, times = dyn.Model("euclidean"), [0.0, 0.1]
+    flow, descent = dyn.solve(model, [0.0], times), dyn.iterate(model, [0.0], 1, 0.1)
+    lower = dyn.compare(flow, descent).plot()
+    upper = lower.figure.axes[0]
+    assert plain(upper.texts[0].get_text()) == "no values above zero, which a logarithmic axis requires"
+    assert len(lower.get_xticks()) > 1 and lower.dataLim.intervalx[1] == pytest.approx(0.1)
+    assert plain(lower.texts[0].get_text()) == "no finite values"
 
 
 def test_residuals_are_in_units_of_the_sampling_error_with_a_band_of_two():
@@ -79,9 +102,7 @@ def test_a_check_shows_the_network_on_the_descent_map():
     axes = report.plot()
     curves = [line for line in axes.lines if len(line.get_xdata()) == len(report.comparison.step)]
     np.testing.assert_array_equal(curves[0].get_ydata(), report.comparison.theory_modes[:, 0])
-    assert (
-        " ".join(axes.get_title().split()) == f"{title_of(EUCLIDEAN)}: all levels agree" and axes.get_yscale() == "log"
-    )
+    assert plain(axes.get_title()) == plain(f"{title_of(EUCLIDEAN)}: all levels agree") and axes.get_yscale() == "log"
     assert report.plot(axes) is axes
     plt.close(axes.figure)
 
@@ -89,7 +110,8 @@ def test_a_check_shows_the_network_on_the_descent_map():
 def test_a_check_without_a_comparison_shows_its_verdict():
     failing = dyn.Check(EUCLIDEAN, (replace(LevelCheck("network", "descent map"), deviation=5.0, limit=4.5),))
     axes = failing.plot()
-    assert " ".join(axes.get_title().split()) == f"{title_of(EUCLIDEAN)}: some levels disagree" and not axes.lines
+    assert plain(axes.get_title()) == plain(f"{title_of(EUCLIDEAN)}: some levels disagree") and not axes.lines
+    assert plain(axes.texts[0].get_text()) == "no eigenvalues to compare, because the network diverged"
     plt.close(axes.figure)
 
 
@@ -97,7 +119,11 @@ def test_steps_with_an_unreliable_prediction_are_hatched():
     model, s0 = dyn.Model("euclidean"), [0.2, 0.5]
     network = dyn.train(model, np.diag(np.sqrt(s0)), 5, 0.1, batch_size=50, progress=False)
     comparison = dyn.compare(dyn.iterate(model, s0, 5, 0.1), network)
+    entries = [text.get_text() for text in comparison.plot().figure.axes[0].get_legend().texts]
     assert len(comparison.plot().patches) == 1  # the band of two sampling errors
     unreliable = replace(comparison, reliable=np.arange(6) < 3)
-    _, hatched = unreliable.plot().patches
+    lower = unreliable.plot()
+    _, hatched = lower.patches
+    also = [text.get_text() for text in lower.figure.axes[0].get_legend().texts]
+    assert also == [*entries[:-1], "prediction unreliable", entries[-1]]
     assert (hatched.get_x(), hatched.get_x() + hatched.get_width()) == (3, 5)

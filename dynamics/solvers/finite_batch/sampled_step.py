@@ -127,7 +127,7 @@ def _moments_after(
 
     A moment such as C = W W^T is a product of two factors, the weights after the step. The two factors are computed
     from different halves of the samples, because sampling errors that are common to both factors would bias the
-    product.
+    product. slopes: negative gradients of the loss of each sample. views: samples of both views, each (samples, D).
     """
     middle = len(views[0]) // 2
     halves = [
@@ -150,7 +150,10 @@ def _moments_after(
 
 
 def _forces(slopes: Gradients, views: Sequence[Array]) -> Forces:
-    """Return negative gradients, averaged over samples, for the encoder (M, D) and a learned predictor (M, M)."""
+    """Return negative gradients, averaged over samples, for the encoder (M, D) and a learned predictor (M, M).
+
+    slopes: negative gradients of the loss of each sample. views: samples of both views, each (samples, D).
+    """
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     on_encoder = sum(g.mT @ x for g, x in pairs) / len(slopes.view1)
     return Forces(on_encoder, None if slopes.predictor is None else slopes.predictor.mean(axis=0))
@@ -178,7 +181,9 @@ def _of_batch(
     covariance that is due to single samples with large gradients (see ``Sampled``). Let v_i (M, N) be the negative
     gradient of sample i in a batch of B samples, and eta the learning rate. The correlation C = W W^T after a step
     contains the terms eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with
-    i != j are left out: they would add less than 2 % to the standard deviation.
+    i != j are left out: they would add less than 2 % to the standard deviation. gradients: function that returns the
+    gradients of samples. views: samples of both views, each (chunks, samples, D). deviation: standard deviations of the
+    eigenvalues over networks before the step, (M,).
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
@@ -222,7 +227,8 @@ def _changes(
 
     The mean of the contributions over a batch is the change of the moments by this batch. v is the negative gradient of
     the loss of the sample with respect to the encoder weights, and B the batch size. The term eta^2/B v v^T is the part
-    of the contribution to C = W W^T that is of second order in v. after: weights after the step.
+    of the contribution to C = W W^T that is of second order in v. modes, after: weights before and after the step.
+    slopes: negative gradients of the loss of each sample. views: samples of both views, each (samples, D).
     """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
@@ -240,7 +246,8 @@ def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients,
     """Return eta^2/B v v^T for each sample, summed over all N inputs, (samples, M, M).
 
     v = g x1^T + h x2^T is the negative gradient of the loss with respect to the encoder weights. g and h are the
-    negative gradients of the loss with respect to the representations of the views x1 and x2.
+    negative gradients of the loss with respect to the representations of the views x1 and x2. slopes: g, h and the
+    gradient for a learned predictor, for each sample. views: x1 and x2, each (samples, D).
     """
     (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
     crossed = _outer(both * g, h)
@@ -248,17 +255,21 @@ def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients,
 
 
 def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return the mean over samples of eta^2/B v v^T (see ``_square``), (M, M)."""
+    """Return the mean over samples of eta^2/B v v^T, (M, M), where v is the negative gradient of the loss of a sample.
+
+    The arguments are those of ``_square``.
+    """
     (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
     crossed = (both * g).mT @ h
     return ((first * g).mT @ g + crossed + crossed.mT + (second * h).mT @ h) / len(g)
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B |x1|^2, eta^2/B x1 . x2 and eta^2/B |x2|^2 for the views x1 and x2, each (samples, 1).
+    """Return eta^2/B |x1|^2, eta^2/B x1 . x2 and eta^2/B |x2|^2 for samples of the views x1 and x2, each (samples, 1).
 
-    |x1|^2, x1 . x2 and |x2|^2 are sums over all N inputs. The samples contain only the D inputs of the weights (M, D);
-    the terms of the other inputs are replaced by their means.
+    eta is the learning rate, and B is the batch size. views: x1 and x2, each (samples, D). A view has N >= D components
+    in total, but a sample contains only the D components that the weights (M, D) use. |x1|^2, x1 . x2 and |x2|^2 are
+    sums over all N components, in which the terms of the N - D other components are replaced by their means.
     """
     x1, x2 = views
     outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
@@ -272,7 +283,8 @@ def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
     """Return v W^T for each sample, (samples, M, M), for weights W (M, D).
 
     v = g x1^T + h x2^T is the negative gradient of the loss with respect to the encoder weights. g and h are the
-    negative gradients of the loss with respect to the representations of the views x1 and x2.
+    negative gradients of the loss with respect to the representations of the views x1 and x2. slopes: g and h for each
+    sample. views: x1 and x2, each (samples, D).
     """
     x1, x2 = views
     return _outer(slopes.view1, x1 @ W.mT) + _outer(slopes.view2, x2 @ W.mT)
