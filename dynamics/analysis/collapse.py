@@ -11,7 +11,7 @@ from dynamics.analysis.equilibria import Equilibria, equilibria
 from dynamics.analysis.fixed_points import OTHERWISE
 from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import Fact, shortened
@@ -157,7 +157,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.01 vanishes: starts below the boundary 0.0527864 of the basin
       0.5 converges to 0.947214: attracted from below
     """
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     model.check_white_views()
     if not _is_decided(model):
         errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)

@@ -23,7 +23,7 @@ from dynamics.analysis.equilibria import Equilibrium, equilibria
 from dynamics.generated import eigenvalues
 from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
@@ -290,7 +290,7 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 
 
 def _check_model(model: Model, target: DesignTarget) -> None:
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     model.check_white_views()
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
         requirement = (

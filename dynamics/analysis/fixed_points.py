@@ -15,7 +15,7 @@ from dynamics.analysis.range_check import check_finite
 from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.model.starts import matrix_advice
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -27,7 +27,7 @@ NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not 
 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     model.check_white_views()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"

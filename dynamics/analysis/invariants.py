@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import Fact
@@ -102,7 +102,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     >>> total(flow).round(6).ravel().tolist()
     [0.6, 0.6]
     """
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     if model.views is not None:
         model.check_white_views()
     return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)

@@ -10,7 +10,7 @@ from dynamics import errors
 from dynamics.analysis.ensemble_descent import BLOCK, ENDS, EnsembleDescent
 from dynamics.analysis.fixed_points import check_one_start
 from dynamics.analysis.range_check import check_range_of_parameter
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.model.options import shown
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size, check_steps
@@ -171,7 +171,7 @@ def phase_diagram(
     [['equal modes' 'collapse']
      ['equal modes' 'collapse']]
     """
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     model.check_white_views()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"

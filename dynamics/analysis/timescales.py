@@ -9,7 +9,7 @@ from dynamics import errors
 from dynamics.analysis.range_check import check_finite, within_range
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
@@ -179,7 +179,7 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
 
 
 def _has_eigenmodes(model: Model) -> None:
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     model.check_white_inputs()
 
 

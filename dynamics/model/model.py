@@ -477,6 +477,11 @@ class Model(Value):
     check_eigenvalues = starts.check_eigenvalues
 
 
+def check_model(model: Any) -> None:
+    """Raise ArgumentError unless the argument ``model`` of a function is a ``Model``."""
+    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+
+
 def _read_only(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     view = array.view()
     view.setflags(write=False)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_steps
@@ -119,7 +119,7 @@ def train(
     from dynamics.networks.deep.images import Images
     from dynamics.networks.deep.network import Network
 
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import hinting
@@ -197,7 +197,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     >>> float(solver([0.1, 0.5]).s[0, 1])
     0.5
     """
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     if model.inputs is not None:
         errors.reject(
             "model",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.memory import check_fits, check_size, check_steps
 from dynamics.numerics.progress import check_progress
@@ -214,7 +214,7 @@ def because_of_extremes(problem: Problem) -> str:
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
     """Return (validated initial eigenvalues or weights, number of their last axes that are not ensemble axes)."""
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     return model.check_start(s0), 1 if model.inputs is None else 2
 
 

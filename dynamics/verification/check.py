@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.model import Model
+from dynamics.model.model import Model, check_model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import check_progress
@@ -129,7 +129,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     >>> [level.name for level in report.levels]
     ['basis', 'gradient', 'rates', 'exact', 'descent map', 'network']
     """
-    errors.instance("model", model, Model, "be a Model, such as Model('cosine')")
+    check_model(model)
     check_progress(progress)
     model.check_white_views()
     if model.batch_shape:

@@ -33,6 +33,7 @@ DESIGNS = {
 
 
 @pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.long
 def test_noise_is_the_ratio_of_stationary_variances(name):
     """Ratio of the variances of networks: each by 20 000 samples, 2 %; and eta/2 of the edge."""
     design = DESIGNS[name]()

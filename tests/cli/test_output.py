@@ -186,6 +186,7 @@ def test_members_of_an_ensemble_are_drawn_on_request(text, lines, tmp_path, monk
     assert refused.exit_code == 2 and "--lines" in refused.stderr
 
 
+@pytest.mark.long
 def test_an_animation_is_written(tmp_path):
     path = saved(tmp_path, *SOLVE)
     assert call("plot", path, "--out", tmp_path / "growth.gif").exit_code == 0

@@ -47,6 +47,7 @@ def test_a_figure_is_written_as_picture_and_caption_the_same_each_time(tmp_path,
     assert contents[0]["mechanism.md"] == b"Largest: 3.\n" and contents[0] == contents[1]
 
 
+@pytest.mark.long
 def test_a_figure_is_animated_by_one_command(tmp_path, monkeypatch):
     def draw(data):
         figure = Figure(figsize=(2, 2))

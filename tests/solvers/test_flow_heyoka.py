@@ -175,6 +175,6 @@ def test_a_missing_package_is_named(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(
-        dyn.ArgumentError, match=r'where heyoka is not installed \(pip install "ssl-dynamics\[heyoka\]"\), but'
+        dyn.ArgumentError, match=r'where heyoka is not installed \(pip install "\.\[heyoka\]" in a clone\), but'
     ):
         dyn.solve(dyn.Model("euclidean", stop_gradient="none"), S0, TIMES, method="heyoka")

@@ -62,6 +62,7 @@ def test_a_deviation_in_standard_errors_is_no_plural(deviation):
     assert level.quantity == f"deviation in standard errors {deviation:.2g}" and level.quantity in level.verdict
 
 
+@pytest.mark.long
 def test_seed_draws_other_samples():
     one, same, other = (check(EUCLIDEAN, seed=seed) for seed in (0, 0, 1))
     assert str(one) == str(same) != str(other)

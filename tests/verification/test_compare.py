@@ -125,6 +125,7 @@ def test_sampling_error_of_eight_networks_is_their_standard_error():
     np.testing.assert_allclose(compared(8).sampling_error[1:], error[1:], rtol=1e-3)  # 1e-6 of s, which is 1e3 errors
 
 
+@pytest.mark.long
 def test_deviation_where_the_predictor_divides_by_the_largest_of_equal_eigenvalues():
     """A kink of the map: its slope is the mean over fluctuations. Standard error of 64 seeds: 9 %, about 4 of them."""
     predictor = dyn.ClosedForm(0.5, 0.1, normalize=True, tracking=0.8)

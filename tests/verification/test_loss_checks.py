@@ -55,6 +55,7 @@ def test_a_wrong_closure_of_samples_is_found(monkeypatch):
     assert failed(check(dyn.Model(BELL))) == ["rates", "network"]
 
 
+@pytest.mark.long
 def test_rates_that_cancel_are_zero_to_rounding():
     """Without noise both views are one, and a cosine of it with itself has no gradient."""
     report = check(dyn.Model(dyn.Loss.parse("-z1 . sg(z2) / (|z1| * |sg(z2)|)")))
