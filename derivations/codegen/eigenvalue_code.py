@@ -72,9 +72,14 @@ def _averages() -> list[Row]:
         "Return tau a + (1 - tau) x, the value after a step of an exponential average a of x.\n\n"
         "average: a before the step. decay: tau, the decay per step.\n"
     )
+    momentum = (
+        "Return mu b + x, the value after a step of a momentum buffer b that adds up gradients x.\n\n"
+        "buffer: b before the step. momentum: mu, the share of b that is kept.\n"
+    )
     return [
         ("average_velocity", [*arguments, "eta"], flow, rates.average_velocity()),
         ("average_step", arguments, step, rates.average_step()),
+        ("momentum_step", ["buffer", "x", "momentum"], momentum, rates.momentum_step()),
     ]
 
 

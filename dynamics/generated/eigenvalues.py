@@ -62,6 +62,14 @@ def average_step(average, x, decay):
     return average * decay + x * (-decay + 1)
 
 
+def momentum_step(buffer, x, momentum):
+    """Return mu b + x, the value after a step of a momentum buffer b that adds up gradients x.
+
+    buffer: b before the step. momentum: mu, the share of b that is kept.
+    """
+    return buffer * momentum + x
+
+
 def imbalance(s, lam, rate_ratio):
     """Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.
 

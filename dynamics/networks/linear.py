@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.schedules import StepSchedules
 from dynamics.networks.gaussian_views import gaussian_views, views_of_moments
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.memory import check_fits, check_size
@@ -41,6 +43,7 @@ class LinearSpec(NamedTuple):
     batch_size: int
     units: str
     dtype: str
+    momentum: Momentum | None
 
 
 def step(
@@ -59,7 +62,7 @@ def step(
         views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
-    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
+    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root), spec.momentum)
 
 
 def _mean_loss(
@@ -118,7 +121,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     """
 
     def advance(
-        learning_rate: Array,
+        schedules: StepSchedules,
         parameters: Parameters,
         root: Array | None,
         weights: State,
@@ -127,7 +130,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
         stops: Array,
     ) -> tuple[State, State]:
         def one_step(i: Array, weights: State) -> State:
-            return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
+            learning_rate, scheduled = schedules.at(i)
+            present = parameters._replace(**scheduled)
+            return step(spec, learning_rate, present, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
@@ -174,10 +179,12 @@ class LinearNetwork:
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
         noisy = (bool(p.excess1 > 0), bool(p.excess2 > 0)) if model.views is None else None
-        program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))
+        program = _compiled(
+            LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype, run.momentum)
+        )
         root = None if model.input_root is None else jnp.asarray(model.input_root, run.dtype)
         scalars = p.map(lambda a: float(a[0]) if a.size == 1 else jnp.asarray(a, run.dtype))
-        return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
+        return lambda *arguments: program(run.schedules, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
         """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""
@@ -212,7 +219,7 @@ class LinearNetwork:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
         seen = observables(self.model.structure, self.model.parameters, records, self.model.input_root)
         return seen._asdict() | {
-            "t": self.run.learning_rate * steps,
+            "t": self.run.schedules.times(steps),
             "predictor_weights": records.predictor,
             "embeddings": embeddings,
         }
@@ -260,6 +267,7 @@ def linear_network(
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)
     remedy = "Record fewer steps (`record`), or train fewer seeds."
+    weights = update.with_buffers(weights, run.momentum)
     numbers = sum(part.size for part in weights if part is not None)
     itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)

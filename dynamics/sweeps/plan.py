@@ -14,6 +14,8 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
+from dynamics.model.momentum import check_momentum
+from dynamics.model.schedules import StepSchedules, is_single
 from dynamics.model.titles import title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
@@ -78,7 +80,7 @@ class Calculation(NamedTuple):
     excluded: tuple[str, ...]
 
 
-SOLVE = Calculation("solve", "flow", "s0", ("s0", "learning_rate"), ("until",))
+SOLVE = Calculation("solve", "flow", "s0", ("s0", "learning_rate"), ("until", "schedules"))
 ITERATE = Calculation("iterate", "descent map", "s0", ("s0", "learning_rate"), ("batch_size",))
 TRAIN = Calculation("train", "network", "W0", ("seed", "learning_rate"), ("probes", "checkpoint"))
 CALCULATIONS = (SOLVE, ITERATE, TRAIN)
@@ -201,13 +203,29 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
                 "if tracking is nonzero"
             )
             errors.reject("tracking", requirement, axes["tracking"])
+        if not is_single(arguments.get("learning_rate")):
+            requirement = "be a number in a sweep of `solve`, because functions of time do not identify a sweep"
+            errors.reject("learning_rate", requirement, arguments["learning_rate"])
     else:
         arguments["steps"] = check_steps(arguments["steps"])
+        _evaluate_schedules(ensemble, axes, arguments)
     if calculation is TRAIN:
         _validate_network(first, axes, arguments)
     else:
         _validate_problem(calculation, first, ensemble, axes, arguments)
     return ensemble
+
+
+def _evaluate_schedules(ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Replace functions of the step and momentum in ``arguments`` by plain values; raise ArgumentError if not valid."""
+    rate = arguments.get("learning_rate", 1.0)
+    for name in (arguments["schedules"] or {}) if isinstance(arguments["schedules"], Mapping) else ():
+        if name in axes:
+            errors.reject("schedules", f"have no key `{name}`, because `{name}` is an axis of the grid", name)
+    settings = StepSchedules.of(ensemble, arguments["steps"], rate, arguments["schedules"]).settings
+    momentum = check_momentum(arguments["momentum"])
+    evaluated = {"momentum": 0.0 if momentum is None else momentum.plain, "schedules": None} | settings
+    arguments.update({name: value for name, value in evaluated.items() if name in arguments})
 
 
 def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
@@ -274,7 +292,9 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
     if "learning_rate" in axes:
         time = NamedArray(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))
     else:
-        time = NamedArray(("step",), arguments["learning_rate"] * recorded)
+        rate = arguments["learning_rate"]
+        rate = np.asarray(rate) if isinstance(rate, list) else rate
+        time = NamedArray(("step",), StepSchedules(rate, {}).times(recorded))
     return {"step": NamedArray(("step",), recorded), "time": time} | start
 
 

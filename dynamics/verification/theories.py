@@ -77,5 +77,7 @@ def _names(first: Trajectory, second: Trajectory) -> tuple[str, str]:
 
 
 def _properties(theory: Trajectory) -> list[str]:
-    options = (f"{name.replace('_', ' ')} {theory.settings.get(name)}" for name in ("closure", "learning_rate"))
-    return [str(theory.model), *options, f"method {theory.method}"]
+    names = ("closure", "learning_rate", "momentum", "schedules")
+    options = ((name.replace("_", " "), theory.settings.get(name)) for name in names)
+    texts = (f"no {name}" if value is None else f"{name} {errors.excerpt(value)}" for name, value in options)
+    return [str(theory.model), *texts, f"method {theory.method}"]
