@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from dynamics.analysis.invariants import invariants
 from dynamics.analysis.range_check import within_range
 from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum, check_momentum
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.presentation.result import Result
@@ -111,7 +112,9 @@ class Equilibria(Result):
 
 
 @isolated
-def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
+def equilibria(
+    model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None, momentum: float | Momentum = 0.0
+) -> Equilibria:
     """Return all fixed points s_m (r_m - rho) = 0 of a model, with their stability in the flow and the descent map.
 
     s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, and rho is the weight decay.
@@ -126,6 +129,9 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     learning_rate : float, optional
         Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
         other models, eta must be left out.
+    momentum : float or Momentum, default 0
+        Momentum of the descent map, as in ``iterate``; it changes ``largest_learning_rate`` and ``multipliers``, and
+        decoupled weight decay also the fixed points.
 
     Returns
     -------
@@ -146,6 +152,11 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     obey s_m = lambda_m^2/a_P. Here lambda_m is the predictor eigenvalue of mode m, and a_P is the learning rate of the
     predictor divided by that of the encoder.
 
+    With momentum mu, a step is linearised together with the buffer of each variable. A perturbation with the growth
+    rate -h in the flow is then stable up to the learning rate 2 (1 + mu)/h (heavy ball). At a fixed point, decoupled
+    weight decay acts as the weight decay (1 - mu) rho. The collapse boundary is left out there, because runs start with
+    a buffer of zero.
+
     References
     ----------
     Halvagal, Laborieux, Zenke, NeurIPS 2023, section 3. Tian, Chen, Ganguli, ICML 2021 (fold in weight decay).
@@ -164,17 +175,24 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
     given = {} if eta is None else {"learning_rate": eta}
+    checked = check_momentum(momentum)
+    at_rest = model
+    if checked is not None and checked.decoupled:
+        at_rest = model.replace(weight_decay=checked.decay_at_rest * model.weight_decay)
     with within_range(model, start, s0=start, **given):
         if model.generated.independent_modes:
-            return _of_independent_modes(model, len(start), eta)
-        return _of_equal_modes(model, start, eta)
+            found = _of_independent_modes(at_rest, len(start), eta, checked)
+        else:
+            found = _of_equal_modes(at_rest, start, eta, checked)
+    return replace(found, model=model)
 
 
-def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
+def _of_independent_modes(model: Model, modes: int, eta: float | None, momentum: Momentum | None) -> Equilibria:
     """Return the fixed points of independent modes, at which each mode has collapsed or is at a root of r = rho.
 
     r is the rate of a mode, and rho the weight decay. modes: number of modes. eta: learning rate of a model with an EMA
     target or with a predictor of a tracked correlation, because its flow depends on eta; None for other models.
+    momentum: momentum of the descent map.
     """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
@@ -182,33 +200,39 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
     if remark := fixed_points.why_a_line(model):
         return Equilibria(model, (), remark=remark)
     roots = [(fixed_points.eigenvalue_of(model, lam), lam) for lam in fixed_points.single_mode_roots(model)]
-    surviving = [SurvivingModes.at(model, s, 1, eta, lam=lam) for s, lam in roots if s > 0]
+    surviving = [SurvivingModes.at(model, s, 1, eta, lam=lam, momentum=momentum) for s, lam in roots if s > 0]
     growth, recovers = collapsed_growth(model, [])
     number = math.comb(modes + len(surviving), modes)
     remedy = "As modes are independent, the equilibria of fewer modes are sufficient."
     check_size(f"The {number:,} equilibria of {modes:,} modes", number * (2 * modes + EQUILIBRIUM), remedy)
     combinations = tuple(
-        Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
+        Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers, momentum)
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
     stationary = fixed_points.is_stationary_at_any_size(model)
     remark = "all eigenvalues are stationary: the rate always equals the weight decay" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
-    boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None
-    fold = float(generated.fold(*p.of_expectations)[0][0]) if generated.fold is not None else None
+    at_rest = momentum is None or not momentum.decoupled  # the buffer, which is zero at first, is zero at fixed points
+    boundary = min(unstable, default=None) if nothing_else_moves and at_rest and not recovers else None
+    share = 1.0 if momentum is None else momentum.decay_at_rest
+    fold = float(generated.fold(*p.of_expectations)[0][0]) / share if generated.fold is not None else None
     return Equilibria(model, combinations, boundary, fold, remark)
 
 
-def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
+def _of_equal_modes(
+    model: Model, s0: npt.NDArray[np.float64], eta: float | None, momentum: Momentum | None
+) -> Equilibria:
     """Return one fixed point for each number of surviving modes; all surviving modes have the same eigenvalue.
 
     s0: initial eigenvalues (M,). eta: learning rate of a model with an EMA target or tracking, whose flow depends on
-    eta; None for other models.
+    eta; None for other models. momentum: momentum of the descent map.
     """
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)
-    members = tuple(fixed_points.equal_modes(model, s0, surviving, eta) for surviving in range(len(s0), 0, -1))
+    members = tuple(
+        fixed_points.equal_modes(model, s0, surviving, eta, momentum) for surviving in range(len(s0), 0, -1)
+    )
     return Equilibria(
         model, members, remark=f"other initial values of {invariants(model)[0].formula} lead to other equilibria"
     )

@@ -1,13 +1,22 @@
 """Define the class ``Equilibrium``: a fixed point of a model, with its stability in the flow and in the descent map."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
+from dynamics.analysis.stability import (
+    MARGINAL,
+    Complex,
+    SurvivingModes,
+    collapsed_multipliers,
+    onset_of_instability,
+)
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import Fact
@@ -18,7 +27,8 @@ from dynamics.vector_field.eigenmode_state import initial, observables
 class Equilibrium(Result):
     """A fixed point s_m (r_m - rho) = 0 of a model, with correlation eigenvalues s_m, rates r_m and weight decay rho.
 
-    Flow and descent map have the same fixed points.
+    Flow and descent map have the same fixed points. Momentum changes the multipliers and the largest learning rate; the
+    growth rates are those of the flow without momentum.
 
     Attributes
     ----------
@@ -53,17 +63,24 @@ class Equilibrium(Result):
     recovers: bool
     largest_learning_rate: float
     _groups: tuple[SurvivingModes, ...] = field(repr=False)
+    _of_collapsed: Callable[[float], Complex] = field(repr=False, compare=False)  # multipliers of a collapsed mode
     _scale: float = field(repr=False)  # size of the rates near the fixed point, to which growth rates are compared
 
     @classmethod
     def of(
-        cls, model: Model, groups: list[SurvivingModes], modes: int, collapsed_growth: float, recovers: bool
+        cls,
+        model: Model,
+        groups: list[SurvivingModes],
+        modes: int,
+        collapsed_growth: float,
+        recovers: bool,
+        momentum: Momentum | None = None,
     ) -> "Equilibrium":
         """Return the fixed point at which the modes in ``groups`` survive and all other modes have collapsed.
 
         groups: groups of surviving modes; the modes of a group have equal eigenvalues. modes: number of all modes.
         collapsed_growth: growth rate of a collapsed mode. recovers: True if a collapsed mode grows back after a small
-        perturbation.
+        perturbation. momentum: momentum of the descent map.
         """
         collapsed = modes - sum(group.count for group in groups)
         s, lam = (
@@ -71,8 +88,10 @@ class Equilibrium(Result):
             for name in ("s", "lam")
         )
         limits = [group.largest_learning_rate for group in groups]
+        of_collapsed = partial(collapsed_multipliers, model, collapsed_growth, momentum)
         if collapsed and collapsed_growth < 0:
-            limits.append(2 / -collapsed_growth)
+            exact = momentum is None or not np.isfinite(collapsed_growth)
+            limits.append(2 / -collapsed_growth if exact else onset_of_instability(of_collapsed, -collapsed_growth))
         equilibrium = cls(
             s=s,
             predictor=observables(model.structure, model.parameters, initial(model.structure, s, lam)).predictor,
@@ -81,6 +100,7 @@ class Equilibrium(Result):
             recovers=collapsed > 0 and recovers,
             largest_learning_rate=float(min(limits, default=np.inf)),
             _groups=tuple(groups),
+            _of_collapsed=of_collapsed,
             _scale=max([float(model.weight_decay), *(group.scale for group in groups)]),
         )
         return equilibrium if equilibrium.verdict == "stable" else replace(equilibrium, largest_learning_rate=0.0)
@@ -118,11 +138,11 @@ class Equilibrium(Result):
         """Return the complex factors by which a step of the descent map multiplies perturbations of the fixed point.
 
         The fixed point is stable in the descent map if the absolute values of all factors are below 1. The result
-        contains the factors of both surviving and collapsed modes.
+        contains the factors of both surviving and collapsed modes; with momentum also those of the buffers.
         """
         eta = errors.positive_number("learning_rate", learning_rate)
-        collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
-        return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), collapsed]))
+        collapsed = [self._of_collapsed(eta)] * (len(self.s) - self.surviving)
+        return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), *collapsed]))
 
     @property
     def headline(self) -> str:

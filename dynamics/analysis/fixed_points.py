@@ -16,6 +16,7 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model, check_model
+from dynamics.model.momentum import Momentum
 from dynamics.model.starts import matrix_advice
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -151,12 +152,18 @@ def why_a_line(model: Model) -> str:
 # --- equal modes ----------------------------------------------------------------------------------------------------
 
 
-def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
+def equal_modes(
+    model: Model,
+    s0: npt.NDArray[np.float64],
+    surviving: int,
+    eta: float | None,
+    momentum: Momentum | None = None,
+) -> Equilibrium:
     """Return the equilibrium at which ``surviving`` modes have the same eigenvalue, and all other modes have collapsed.
 
     s0: initial eigenvalues (M,). The loss conserves a sum over modes (see ``invariants``). This sum has the same value
     at s0 and at the equilibrium, which determines the eigenvalue. eta: learning rate of a model with an EMA target or
-    tracking, whose flow depends on eta; None for other models.
+    tracking, whose flow depends on eta; None for other models. momentum: momentum of the descent map.
     """
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
     assert power_sum is not None  # ``check_analysed`` requires this if modes are not independent
@@ -169,8 +176,8 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
     EigenmodeField(model).start(np.full(surviving, s))  # raises ArgumentError if expectations are infinite
     collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)
-    modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)))
-    return Equilibrium.of(model, [modes], len(s0), *collapsed)
+    modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)), momentum=momentum)
+    return Equilibrium.of(model, [modes], len(s0), *collapsed, momentum)
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:

@@ -72,6 +72,15 @@ class Momentum(Value):
         return 1 / (1 - self.mu)
 
     @property
+    def decay_at_rest(self) -> float:
+        """Factor of the weight decay at fixed points, where the gradient balances it.
+
+        At a fixed point the buffer is 1/(1 - mu) times the gradient. A decay that does not enter the buffer therefore
+        counts 1 - mu times.
+        """
+        return 1 - self.mu if self.decoupled else 1.0
+
+    @property
     def plain(self) -> float | dict[str, Any]:
         """The momentum as plain data: the number mu, or a dictionary if there are options beside it."""
         options = {name: True for name in ("nesterov", "decoupled") if getattr(self, name)}

@@ -54,8 +54,8 @@ class Blocks(NamedTuple):
 def of_state(state: State) -> Moments:
     """Return the moments of a state of eigenmodes: the diagonals (M,) of C = W W^T and of the other ``Moments``."""
     w, v = state.encoder, state.target
-    target = (None, None) if v is None else (v * w, v * v)
-    return Moments(w * w, *target, state.predictor, state.tracked)
+    cross, target = (None, None) if v is None else (v * w, v * v)
+    return Moments(w * w, cross, target, state.predictor, state.tracked)
 
 
 def eigenmodes(moments: Moments) -> State:
