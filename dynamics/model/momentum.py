@@ -81,6 +81,12 @@ class Momentum(Value):
         return 1 - self.mu if self.decoupled else 1.0
 
     @property
+    def in_words(self) -> str:
+        """The momentum in words, such as "momentum 0.9, Nesterov"."""
+        options = {", Nesterov": self.nesterov, ", decoupled weight decay": self.decoupled}
+        return f"momentum {self.mu:g}{''.join(text for text, given in options.items() if given)}"
+
+    @property
     def plain(self) -> float | dict[str, Any]:
         """The momentum as plain data: the number mu, or a dictionary if there are options beside it."""
         options = {name: True for name in ("nesterov", "decoupled") if getattr(self, name)}

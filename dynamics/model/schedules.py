@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model import checks
+from dynamics.model.momentum import Momentum
 from dynamics.model.options import symbols_of
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``
@@ -117,6 +118,15 @@ class TimeSchedules(NamedTuple):
         return _value(self.learning_rate, t), values
 
 
+def in_words(schedules: StepSchedules, momentum: Momentum | None) -> str:
+    """Return the words that describe schedules and momentum in ``Trajectory.method``; "" if there are none."""
+    names = ["learning_rate"] if np.ndim(schedules.learning_rate) else []
+    names += [name for name, values in schedules.parameters.items() if np.ndim(values)]
+    scheduled = f"scheduled {', '.join(names).replace('_', ' ')}" if names else ""
+    parts = [part for part in (scheduled, "" if momentum is None else momentum.in_words) if part]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
 def is_single(value: Any) -> bool:
     """Return True for a number, and for any other value that is neither a function nor an array nor a list."""
     several = isinstance(value, (list, tuple, range)) or getattr(value, "ndim", 0) > 0
@@ -181,8 +191,8 @@ def _evaluated(name: str, function: Callable[[Any], Any], points: npt.NDArray[An
     The function is called once with all points. It is called with one point after another if it does not return an
     array of the same shape, or if the first or the last value differs from that at the single point.
     """
-    if not len(points):
-        points = np.zeros(1, points.dtype)
+    if not len(points):  # the value at step 0 stands for a schedule of no steps
+        return _one_by_one(name, function, np.zeros(1, points.dtype))[0]
     ends = _one_by_one(name, function, points[[0, -1]])
     try:
         values = np.asarray(function(points), dtype=np.float64)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dynamics.model.model import Model
 from dynamics.model.momentum import Momentum
-from dynamics.model.schedules import PerStep
+from dynamics.model.schedules import PerStep, in_words
 from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import hinting
 from dynamics.results.trajectory import Trajectory
@@ -165,7 +165,7 @@ def iterate(
         t=problem.schedules.times(descent.recorded),
         **descent.observables._asdict(),
         step=descent.recorded,
-        method="gradient descent on the population loss" + sampled,
+        method=f"gradient descent{in_words(problem.schedules, problem.momentum)} on the population loss{sampled}",
         status=_status(descent),
         error=problem.field.error,
         blow_up_time=_blow_up_time(problem, descent.diverged),

@@ -238,13 +238,13 @@ def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Raise ArgumentError if an argument of ``train`` is not valid; to find out, train for 0 steps.
 
-    The training is at the first grid point. It uses the default device of this machine, because the requested device
-    may exist on the workers only.
+    The training is at the first grid point, without schedules, which have been validated. It uses the default device of
+    this machine, because the requested device may exist on the workers only.
     """
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
-    trivial = {"steps": 0, "record": 1, "device": None, "progress": False}
+    trivial = {"steps": 0, "learning_rate": 1.0, "schedules": None, "record": 1, "device": None, "progress": False}
     CALLS["train"](first, **arguments | _first_point(first, axes) | trivial)
 
 
