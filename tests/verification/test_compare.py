@@ -197,6 +197,22 @@ def test_flow_is_compared_at_common_times():
     np.testing.assert_array_equal(result.network, networks().s[0, [0, 10, 40]])
 
 
+def test_networks_with_momentum_and_schedules_are_compared_over_seeds():
+    model, W0 = dyn.Model("euclidean", noise=(0.1, 0.2)), np.diag([0.5, 0.8])
+    options = {"steps": 10, "learning_rate": 0.1 * 0.9 ** np.arange(10), "momentum": 0.5}
+    network = dyn.train(model, W0, batch_size=500, seed=range(8), progress=False, **options)
+    report = dyn.compare(dyn.iterate(model, [0.25, 0.64], **options), network)
+    assert report.source == "from 8 seeds" and report.reliable is None and report.max_relative() < 0.03
+    few = dyn.compare(dyn.iterate(model, [0.25, 0.64], **options), of_seeds(network, slice(2)))
+    with pytest.raises(dyn.ArgumentError, match=r"at least 3 seeds, .* up to the last step \(momentum\)"):
+        few.within()
+    flow = dyn.solve(model, [0.25, 0.64], network.t)
+    slow = dyn.train(model, W0, 10, options["learning_rate"], batch_size=500, seed=range(8), progress=False)
+    assert dyn.compare(flow, slow).t.tolist() == network.t.tolist()
+    with pytest.raises(dyn.ArgumentError, match=r"at least 3 seeds, .* up to the last step \(schedules\)"):
+        dyn.compare(flow, of_seeds(slow, 0)).within()
+
+
 def test_print_states_how_many_times_are_common_and_what_to_do_if_there_could_be_more():
     network, remedy = of_seeds(networks(), 0), "times of the other (times), or record the same steps (record)"
     few = str(dyn.compare(dyn.solve(MODELS["cosine"], S0, RATE * np.linspace(0, 60, 8)), network))
@@ -245,6 +261,31 @@ REFUSED = {
         lambda: (a_theory(learning_rate=0.2), a_network()),
         "network",
         "be trained with learning_rate=0.2, for which the theory was computed, but is 0.1",
+    ),
+    "theory with momentum": (
+        lambda: (a_theory(momentum=0.9), a_network()),
+        "network",
+        "be trained with momentum=0.9, for which the theory was computed, but is None",
+    ),
+    "network with momentum": (
+        lambda: (a_theory(), a_network(momentum=0.9)),
+        "network",
+        "be trained without momentum, for which the theory was computed, but is 0.9",
+    ),
+    "network with a schedule": (
+        lambda: (a_theory(), a_network(schedules={"weight_decay": [0.0, 0.1, 0.2, 0.3]})),
+        "network",
+        "be trained without schedules, for which the theory was computed, but is {'weight_decay': [0.0, 0.1, ",
+    ),
+    "another schedule": (
+        lambda: (a_theory(learning_rate=[0.1, 0.2, 0.3, 0.4]), a_network(learning_rate=[0.1, 0.2, 0.3, 0.3])),
+        "network",
+        "be trained with learning_rate=[0.1, 0.2, 0.3, 0.4], for which the theory was computed",
+    ),
+    "flow and momentum": (
+        lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.0, 0.1]), a_network(momentum=0.9)),
+        "network",
+        "be trained without momentum to be compared with a flow, whose time is that of steps without momentum",
     ),
     "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 mode, as many as"),
     "no common time": (
@@ -513,6 +554,7 @@ def test_equal_theories_agree_and_others_are_infinitely_many_sampling_errors_apa
     [
         ({"closure": "mean_field"}, ("closure gaussian", "closure mean_field")),
         ({"learning_rate": 0.05, "steps": 8}, ("learning rate 0.1", "learning rate 0.05")),
+        ({"momentum": 0.9}, ("no momentum", "momentum 0.9")),
         ({"model": dyn.Model("euclidean")}, ("Model(loss='cosine')", "Model(loss='euclidean')")),
         ({}, ("first", "second")),
     ],
