@@ -174,6 +174,7 @@ PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
     "concatenate",
     "Views",
+    "Momentum",
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),

@@ -51,7 +51,7 @@ class Momentum(Value):
     >>> import dynamics as dyn
     >>> model = dyn.Model("euclidean")
     >>> dyn.iterate(model, [0.5], 10, 0.01, momentum=dyn.Momentum(0.9, nesterov=True)).s[-1].round(4).tolist()
-    [0.5281]
+    [0.6281]
     """
 
     mu: float
