@@ -14,6 +14,7 @@ from dynamics import errors
 from dynamics.model import checks
 from dynamics.model.momentum import Momentum
 from dynamics.model.options import symbols_of
+from dynamics.numerics.memory import check_size
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``
 FloatArray = npt.NDArray[np.float64]
@@ -42,15 +43,14 @@ class StepSchedules(NamedTuple):
 
         schedules: values for parameters of the model, by name. Raises ArgumentError if an argument is not valid.
         """
-        points = np.arange(steps)
         if is_single(learning_rate):
             rate: Any = errors.positive_number("learning_rate", learning_rate)
         else:
-            rate = _values("learning_rate", learning_rate, points, errors.non_negative)
+            rate = _values("learning_rate", learning_rate, steps, errors.non_negative)
         return cls(
             rate,
             {
-                name: _values(_quoted(name), value, points, CHECKS[name])
+                name: _values(_quoted(name), value, steps, CHECKS[name])
                 for name, value in _checked(model, schedules).items()
             },
         )
@@ -168,11 +168,14 @@ def _checked(model: Model, schedules: Any) -> dict[str, Any]:
     return dict(schedules)
 
 
-def _values(name: str, value: Any, points: npt.NDArray[np.integer], check: Callable[..., FloatArray]) -> Any:
+def _values(name: str, value: Any, steps: int, check: Callable[..., FloatArray]) -> Any:
     """Return the values of a schedule at all steps: an array (steps,), or a number if all values are equal."""
-    requirement = PER_STEP.format(count=len(points))
-    array = check(name, _evaluated(name, value, points) if callable(value) else value)
-    if array.shape not in ((), points.shape):
+    requirement = PER_STEP.format(count=steps)
+    if callable(value):
+        check_size(f"A schedule of {steps:,} steps", 3 * steps, "Use fewer steps, or a number.")
+        value = _evaluated(name, value, np.arange(steps))
+    array = check(name, value)
+    if array.shape not in ((), (steps,)):
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {array.shape}.")
     return float(array.flat[0]) if (array == array.flat[0]).all() else array
 

@@ -80,6 +80,10 @@ def test_no_steps_need_no_values():
     assert at_steps(lambda step: 0.1 * 0.9**step, steps=0).times(np.array([0])).tolist() == [0.0]
 
 
+def test_a_number_needs_no_memory_for_steps():
+    assert at_steps(0.1, {"decay": 0.5}, steps=10**12).at(10**11) == (0.1, {"decay": 0.5})
+
+
 def test_values_at_a_step_are_for_the_fields_of_parameters():
     rate, values = at_steps(FORMS["array"](), {"weight_decay": 0.5 * STEPS, "tracking": 0.25}).at(3)
     assert rate == pytest.approx(0.1 * 0.9**3) and values == {"rho": 1.5, "tracking": 0.25}
@@ -143,6 +147,10 @@ REFUSED = {
     "tracking without tracked correlation": (
         lambda: StepSchedules.of(dyn.Model("euclidean"), 7, 0.1, {"tracking": 0.5}),
         "`schedules` must be left out for `tracking` unless the model tracks the correlation",
+    ),
+    "more steps than fit into memory": (
+        lambda: at_steps(lambda step: 0.1 / (1 + step), steps=10**12),
+        "A schedule of 1,000,000,000,000 steps",
     ),
     "values in time": (
         lambda: dyn.solve(MODEL, [0.5], [0, 1], learning_rate=[0.1, 0.2]),
