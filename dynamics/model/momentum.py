@@ -8,9 +8,8 @@ from dynamics.numerics.values import Value
 
 REQUIREMENT = "be a number of at least 0 and below 1, or a Momentum"
 OTHER_METHODS = (
-    "Adam, LARS and other methods that rescale the gradient are not available: they rescale it by its entries or norms "
-    "in a batch, so that the update is not covariant under rotations or not linear in the mean gradient, and modes do "
-    "not evolve by their mean rates."
+    "Adam, LARS and other methods that rescale the gradient are not available: Adam rescales each entry, which depends "
+    "on the basis, and LARS divides by the norm of the gradient of a batch; modes then do not evolve by mean rates."
 )
 
 
