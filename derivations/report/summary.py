@@ -113,10 +113,9 @@ def _force(vector: sp.MatrixSymbol, members: list[matrices.MatrixMean]) -> list[
     replace norms in a denominator (see ``matrices``); the integrand is called F_p1 for the vector p1.
     """
     title, left, lines, parts = f"force on {vector}", f"E[f_{vector} l^T]", [], []
-    for number, expectation in enumerate(members, 1):
-        term = dict(expectation.forces).get(vector)
-        if term is None:
-            continue
+    present = [expectation for expectation in members if vector in dict(expectation.forces)]
+    for number, expectation in enumerate(present, 1):
+        term = dict(expectation.forces)[vector]
         if not expectation.norms:
             return [Line(title, left, term)]
         x_form, y_form = (matrices.quadratic((norm, norm)) for norm in expectation.norms)
@@ -125,12 +124,13 @@ def _force(vector: sp.MatrixSymbol, members: list[matrices.MatrixMean]) -> list[
         lines += [Line("weight of the tilted Gaussian", "Z", sp.Abs(sp.Determinant(matrices.K)))]
         vectors = zip(matrices.TILTED, expectation.norms, strict=True)
         lines += [Line("tilted vector", str(tilted), norm * matrices.K.T) for tilted, norm in vectors]
-        part = sp.Symbol(f"F_{vector}" if len(members) == 1 else f"F_{vector}_{number}")
+        part = sp.Symbol(f"F_{vector}" if len(present) == 1 else f"F_{vector}_{number}")
         lines += [Line("integrand", str(part), term)]
         parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
     return [*lines, Line(title, left, sp.Add(*parts))]
 
 
+IN_WORDS = r"\^T|^[ptvz]\d$"  # left sides of equations for matrices, which are named as in words
 RATE = sp.IndexedBase("r", real=True)[n.m]
 FORCE = sp.IndexedBase("f", real=True)[n.m]
 
@@ -241,7 +241,7 @@ def as_latex(lines: list[Line]) -> str:
     names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
     rows = []
     for line in lines:
-        left = names.get(line.left) or (_latex_words if "^T" in line.left else _latex_name)(line.left)
+        left = names.get(line.left) or (_latex_words if re.search(IN_WORDS, line.left) else _latex_name)(line.left)
         right = _latex_words(line.right) if isinstance(line.right, str) else printer.doprint(line.right)
         rows.append(f"  % {line.title}\n  {left} &= {right}")
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
