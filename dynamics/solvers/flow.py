@@ -33,6 +33,7 @@ def solve(
     *,
     learning_rate: float | Callable[[float], float] | None = None,
     schedules: Mapping[str, Any] | None = None,
+    W_P0: npt.ArrayLike | None = None,
     closure: str | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
@@ -61,6 +62,9 @@ def solve(
     schedules : dict, optional
         Functions of time for "weight_decay", for the "decay" of an EMA target, or for the "tracking" of a closed-form
         predictor, by name. Their values take the place of the model's. Only the method "scipy" can call functions.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
+        eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
@@ -127,6 +131,7 @@ def solve(
         times,
         learning_rate=learning_rate,
         schedules=schedules,
+        W_P0=W_P0,
         closure=closure,
         rtol=rtol,
         atol=atol,
