@@ -41,6 +41,12 @@ CASES = {
         {"weight_decay": 0.1 * K / STEPS, "decay": RISING, "tracking": 0.99 - 0.5 * K / STEPS},
     ),
     "isotropic": (dyn.Model("cosine", isotropic=True, noise=(0.1, 0.3)), 0.02, 0.9, {}),
+    "learned matrix": (
+        dyn.Model("euclidean", noise=(0.1, 0.3), inputs=INPUTS, weight_decay=0.05, predictor=dyn.Learned()),
+        0.012 * 0.995**K,
+        dyn.Momentum(0.9, nesterov=True),
+        {"weight_decay": 0.1 * K / STEPS},
+    ),
     "inputs": (
         dyn.Model("euclidean", noise=(0.1, 0.3), inputs=INPUTS, weight_decay=0.05),
         0.01 + 0 * K + 1e-4 * K,

@@ -121,6 +121,24 @@ def test_weights_have_momentum_as_matrices(momentum):
     np.testing.assert_allclose(run.weights, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("momentum", MOMENTA, ids=str)
+def test_a_learned_predictor_has_momentum_as_a_matrix(momentum):
+    """Forces -P^T R and -a R W^T with R = P W Sigma_11 - W Sigma, from weights that are not aligned."""
+    P0 = np.array([[0.5, 0.3], [-0.1, 0.4]])
+    model = dyn.Model("euclidean", noise=(NOISE, 0.0), inputs=INPUTS, predictor=dyn.Learned(2.0), weight_decay=0.1)
+    values = schedules_of(model)
+    run = dyn.iterate(model, W0, STEPS, RATE, momentum=momentum, schedules=values, W_P0=P0)
+    momentum = momentum if isinstance(momentum, dyn.Momentum) else dyn.Momentum(momentum)
+    W, P, B, B_P = W0, P0, 0 * W0, 0 * P0
+    for k in range(STEPS):
+        residual = P @ W @ (INPUTS + NOISE**2 * np.eye(3)) - W @ INPUTS
+        rho, force, force_P = values["weight_decay"][k], -P.T @ residual, -2 * residual @ W.T
+        W, B = moved(W, B, force, RATE[k], rho, momentum)
+        P, B_P = moved(P, B_P, force_P, RATE[k], rho, momentum)
+    np.testing.assert_allclose(run.weights[-1], W, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(run.predictor_weights[-1], P, rtol=1e-10, atol=1e-12)
+
+
 @parametrize("method", ["numpy", "jax"], ["numpy"])
 @pytest.mark.parametrize("name", ["EMA", "learned"])
 def test_constant_schedules_and_zero_momentum_are_the_plain_map_bit_for_bit(name, method):
