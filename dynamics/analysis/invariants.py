@@ -112,12 +112,12 @@ def _power_sum(model: Model) -> Invariant | None:
     if conserved is None:
         return None
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
-    if conserved.exponent == 0 and model.inputs is not None:
+    if conserved.exponent == 0 and model.by_weights:
         return Invariant("|W|^2", decay, model, _size_of_weights)
     # The power sum is conserved if lambda is a power of s. Without weight decay, lambda may also be a power of
     # s + epsilon; with weight decay it may not, because weight decay acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
-    if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
+    if conserved.exponent != 0 and (model.by_weights or structure.tracked or shifted):
         return None
     formula = conserved.formula if model.views is None else conserved.of_views
     return Invariant(formula, decay, model, _value_of_power_sum)

@@ -59,7 +59,7 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     """Return the equations that were derived for a model, as plain text or, if ``latex`` is True, in LaTeX."""
     from derivations.report import summary
 
-    if model.inputs is not None:
+    if model.by_weights:
         lines = summary.correlated(model.derivation_of_rates)
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure

@@ -93,13 +93,13 @@ def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
         return s0
     W0 = weights_of(model, values)
-    return eigenvalues_of(W0) if model.inputs is None else W0
+    return W0 if model.by_weights else eigenvalues_of(W0)
 
 
 def weights_of(model: Model, values: Values) -> Any:
     """Return random initial weights (M, N) of the encoder; command-line options set their size, scale and seed."""
     arguments = {argument: values[option] for argument, option in RANDOM.items()}
-    if model.inputs is not None:
+    if model.by_weights:
         refuse_given("--input-variances", RANDOM["inputs"])
         arguments["inputs"] = len(model.inputs)
     try:

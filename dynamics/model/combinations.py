@@ -14,6 +14,7 @@ from dynamics import errors
 from dynamics.generated import catalogue
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
 from dynamics.model.expressions import Loss
+from dynamics.model.views import MatrixViews
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
@@ -115,7 +116,11 @@ def _constant_at_one(model: Model) -> bool:
 
 
 def _has_no_matrix_form(model: Model) -> bool:
-    return _derived(model) and model.inputs is not None and model.generated.no_matrices is not None
+    return _derived(model) and model.by_weights and model.generated.no_matrices is not None
+
+
+def _states_matrices(model: Model) -> bool:
+    return isinstance(model.views, MatrixViews)
 
 
 def _is_not_in_the_catalogue(model: Model) -> bool:
@@ -169,7 +174,16 @@ RULES = (
         "an average of the weights of the encoder cannot be trained by gradients",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
-    CombinationRule("inputs", "be None for this loss, because {model.generated.no_matrices}", _has_no_matrix_form),
+    CombinationRule(
+        "inputs",
+        "be None for this loss, because {model.generated.no_matrices}",
+        lambda model: _has_no_matrix_form(model) and not _states_matrices(model),
+    ),
+    CombinationRule(
+        "views",
+        "be white or have moments of each mode for this loss, because {model.generated.no_matrices}",
+        lambda model: _has_no_matrix_form(model) and _states_matrices(model),
+    ),
     CombinationRule(
         "stop_gradient",
         "be 'target' for an isotropic loss, because the definition of this loss contains its stop-gradients",
@@ -200,7 +214,7 @@ RULES = (
         "predictor",
         "be ClosedForm(...) or NoPredictor() for correlated inputs, because with such inputs a learned predictor does "
         "not stay a symmetric matrix",
-        lambda model: _learned(model) and model.inputs is not None,
+        lambda model: _learned(model) and model.by_weights,
     ),
     CombinationRule(
         "isotropic",

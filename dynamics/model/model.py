@@ -32,7 +32,7 @@ from dynamics.model.options import (
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
-from dynamics.model.views import Views, ViewsOption, WhiteViews
+from dynamics.model.views import MatrixViews, Views, ViewsOption, WhiteViews, symmetric_root
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
@@ -312,7 +312,7 @@ class Model(Value):
 
         if not (isinstance(self.loss, Loss) and isinstance(self.derivation, UserDefinedLoss)):
             return self.derivation
-        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.inputs is not None)
+        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.by_weights)
 
     @cached_property
     def generated(self) -> DerivedLoss:
@@ -424,7 +424,7 @@ class Model(Value):
     def batch_shape(self) -> tuple[int, ...]:
         """Shape to which all parameters broadcast: the shape of the ensemble, or () for a single model."""
         shapes = {name: np.shape(value) for name, value in self._parameter_values.items()}
-        shapes |= {"init": self.init.shape[:-1]} | ({"views": self.views.cross.shape[:-1]} if self.views else {})
+        shapes |= {"init": self.init.shape[:-1]} | ({"views": self.views.batch_shape} if self.views else {})
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -460,14 +460,20 @@ class Model(Value):
     def input_root(self) -> npt.NDArray[np.float64] | None:
         """Symmetric square root Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs.
 
-        For views with moments of each mode, Sigma_x contains the second moments that the views share.
+        For a model with ``views``, Sigma_x is the second moment that the views share.
         """
         if self.views is not None:
-            return np.diag(np.sqrt(self.views.cross.reshape(-1, self.views.count)[0]))
-        if self.inputs is None:
-            return None
-        variances, directions = np.linalg.eigh(self.inputs)
-        return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
+            return self.views.root
+        return None if self.inputs is None else symmetric_root(self.inputs)
+
+    @property
+    def by_weights(self) -> bool:
+        """True if the dynamics is that of the weights as matrices, because eigenvectors of the correlation rotate.
+
+        This is so for correlated inputs, and for views whose second moments are matrices. Trajectories of such a model
+        start from weights (..., M, N).
+        """
+        return self.inputs is not None or isinstance(self.views, MatrixViews)
 
     check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start

@@ -56,7 +56,7 @@ def check_start(model: Model, s0: npt.ArrayLike) -> Array:
 
     Raises ArgumentError if s0 is not valid.
     """
-    return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
+    return check_weights(model, "s0", s0) if model.by_weights else check_eigenvalues(model, s0)
 
 
 def _inputs(model: Model) -> int | str:
@@ -88,7 +88,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
     weights = errors.real_array(name, W0, requirement)
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
     if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
-        advice = _weights_advice(weights, model.inputs is None)
+        advice = _weights_advice(weights, not model.by_weights)
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.{advice}")
     root = model.input_root
     whitened = weights if root is None else weights @ root
@@ -200,7 +200,7 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
 
 def check_white_inputs(model: Model) -> None:
     """Raise ArgumentError if the inputs of a model are correlated, so that its modes have no rates."""
-    if model.inputs is not None:
+    if model.by_weights:
         requirement = (
             "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates (for such "
             "models use `solve` and `iterate`, from weights)"

@@ -198,7 +198,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     0.5
     """
     check_model(model)
-    if model.inputs is not None:
+    if model.by_weights:
         errors.reject(
             "model",
             "have white inputs: a prepared solver starts from eigenvalues, but a model with correlated `inputs` starts "

@@ -61,7 +61,7 @@ class Problem(Value):
     @property
     def by_eigenmodes(self) -> bool:
         """True if the inputs are white, so that eigenvectors do not change and the state consists of eigenmodes."""
-        return self.model.inputs is None
+        return not self.model.by_weights
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
         """Return the problem with other initial eigenvalues or weights s0; only s0 is validated.
@@ -215,7 +215,7 @@ def because_of_extremes(problem: Problem) -> str:
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
     """Return (validated initial eigenvalues or weights, number of their last axes that are not ensemble axes)."""
     check_model(model)
-    return model.check_start(s0), 1 if model.inputs is None else 2
+    return model.check_start(s0), 2 if model.by_weights else 1
 
 
 def _progress(progress: bool | None) -> bool | None:
@@ -237,7 +237,7 @@ def _check_until(model: Model, until: str | None) -> str | None:
     if until is None:
         return None
     errors.choice("until", until, ("steady",))
-    if model.inputs is not None:
+    if model.by_weights:
         requirement = "be left out for a model with `inputs`, because steady states are detected for eigenmodes only"
         errors.reject("until", requirement, until)
     return until
@@ -252,7 +252,7 @@ def _check_batch(
             requirement = "be left out without `batch_size`, because only predictions at finite batch size depend on it"
             errors.reject("input_dimension", requirement, input_dimension)
         return None
-    if s0.ndim > (1 if model.inputs is None else 2):
+    if s0.ndim > (2 if model.by_weights else 1):
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
         errors.reject("batch_size", requirement, batch_size)
     if (reason := too_many_fluctuating(model.structure, s0)) is not None:
@@ -266,7 +266,7 @@ def _check_batch(
         requirement = "be left out for a model with `views`, because fluctuations are predicted for white noise only"
         errors.reject("batch_size", requirement, batch_size)
     batch_size = errors.count("batch_size", batch_size)
-    if model.inputs is not None:
+    if model.by_weights:
         N = len(model.inputs)
         if input_dimension not in (None, N):
             errors.reject(
@@ -316,7 +316,7 @@ def check_memory(model: Model, s0: npt.NDArray[np.float64], times: int, remedy: 
     s0: initial eigenvalues (..., M), or weights (..., M, N). times: number of times or recorded steps. remedy: advice
     with which the message ends, such as to request fewer times.
     """
-    if model.inputs is None:
+    if not model.by_weights:
         arrays, shape = stored_arrays(model.structure, model.parameters), s0.shape
     else:
         arrays, shape = 3 + s0.shape[-1], s0.shape[:-1]

@@ -187,7 +187,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
     ensemble = model.replace(**open_axes(parameters))
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
-    start_axes = 1 if model.inputs is None else 2
+    start_axes = 2 if model.by_weights else 1
     if "s0" in axes:
         axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list with the initial values of each run")
     elif calculation.start == "s0":

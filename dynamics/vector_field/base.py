@@ -17,6 +17,7 @@ from dynamics.vector_field.state import Forces, Observables, State
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
 SAMPLED = "expectations as means over samples"
+NEEDS_MODES = "other closures need modes, whose eigenvectors do not rotate"
 SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet in double precision
 
 
@@ -32,8 +33,8 @@ def choose_closure(model: Model, closure: str | None) -> str:
     errors.choice("closure", closure, CLOSURES)
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
-    if closure == "monte_carlo" and model.inputs is not None:
-        requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
+    if closure == "monte_carlo" and model.by_weights:
+        requirement = f"be 'gaussian' for a model with correlated inputs, because {NEEDS_MODES}"
         errors.reject("closure", requirement, closure)
     return closure
 

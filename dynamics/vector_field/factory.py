@@ -14,5 +14,5 @@ def vector_field_of(
 
     The arguments are those of ``VectorField``.
     """
-    kind = EigenmodeField if model.inputs is None else WeightField
+    kind = WeightField if model.by_weights else EigenmodeField
     return kind(model, closure, rtol, parameters)

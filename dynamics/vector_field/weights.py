@@ -1,4 +1,4 @@
-"""Define the vector field of weight matrices, for correlated inputs.
+"""Define the vector field of weight matrices, for correlated inputs and for views of any second moments.
 
 The force on the encoder W is E[g x1^T] + E[h x2^T], where g and h are the negative gradients of the loss with respect
 to the representations of the views x1 and x2.
@@ -14,10 +14,11 @@ from dynamics import errors
 from dynamics.derived_loss import Integral, MatrixExpectation, MatrixIntegral
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
+from dynamics.model.views import MatrixViews
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.vector_field import weight_state
-from dynamics.vector_field.base import VectorField, rows_of
+from dynamics.vector_field.base import NEEDS_MODES, VectorField, rows_of
 from dynamics.vector_field.state import Forces, Observables, State, each
 
 VIEWS = (1, 2)
@@ -36,7 +37,7 @@ class ViewMaps(NamedTuple):
 
 
 class WeightField(VectorField):
-    """The vector field of the weight matrices of a model with correlated inputs.
+    """The vector field of the weight matrices of a model with correlated inputs, or with views of any moments.
 
     The eigenvectors of the correlation rotate in time. The constructor has the parameters of ``VectorField``.
     """
@@ -47,9 +48,10 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
+            requirement = f"be 'gaussian' for a model with correlated inputs, because {NEEDS_MODES}"
             errors.reject("closure", requirement, closure)
         self.root = model.input_root
+        self.joint_roots = model.views.joint_roots if isinstance(model.views, MatrixViews) else None
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
         expectations = {f"drive_on_view{view}": drive for view, drive in drives.items() if drive is not None}
         super().__init__(model, expectations, closure, rtol, parameters)
@@ -64,8 +66,7 @@ class WeightField(VectorField):
 
         Raises ArgumentError if the expected gradient of the loss is infinite in this state.
         """
-        seen = weight_state.on_white(initial, self._root_of_views(sum(self.parameters.noise)))
-        self._check_means("weights", np.linalg.matrix_rank(seen))
+        self._check_means("weights", np.linalg.matrix_rank(weight_state.on_white(initial, self._root_of_views())))
         return weight_state.initial(self.structure, initial, self.root)
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -101,22 +102,23 @@ class WeightField(VectorField):
         """Return a mask (..., 1, 1), True for ensemble members in which the loss exerts a force on the encoder."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
-        seen = weight_state.on_white(encoder, self._root_of_views(sum(self.parameters.noise)))
-        w = np.linalg.svd(seen, compute_uv=False)
+        w = np.linalg.svd(weight_state.on_white(encoder, self._root_of_views()), compute_uv=False)
         surviving = (w**2 > NEGLIGIBLE * w[..., :1] ** 2).sum(axis=-1)
         return (surviving > 1)[..., None, None]
 
-    def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
-        """Return a matrix square root of Sigma_x + sigma^2 I; None for white inputs.
+    def _root_of_views(self) -> FloatArray | None:
+        """Return a matrix (..., N, d) in whose column space both views lie; None for white inputs.
 
-        Sigma_x is the covariance of the inputs, and sigma a standard deviation of noise. Let sigma1 and sigma2 be the
-        standard deviations of the noise on views 1 and 2. If sigma = sigma1 + sigma2, both views lie in the column
-        space of the root.
+        For inputs of covariance Sigma_x, the matrix is a square root of Sigma_x + (sigma1 + sigma2)^2 I, where sigma1
+        and sigma2 are the standard deviations of the noise.
         """
+        if self.joint_roots is not None:
+            return np.concatenate(self.joint_roots, axis=-1)
         if self.root is None:
             return None
+        sigma1, sigma2 = self.parameters.noise
         variances, directions = np.linalg.eigh(self.model.inputs)
-        return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
+        return directions * np.sqrt(np.maximum(variances, 0.0) + (sigma1 + sigma2) ** 2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
         """Replace the weights of ensemble members on whose encoder no force acts; return the state.
@@ -152,20 +154,11 @@ class WeightField(VectorField):
     def _view_maps(self, state: State) -> ViewMaps:
         """Return the representations that the loss contains as linear maps of a vector l of independent normals.
 
-        A sample is determined by 3N independent standard normals: N for the input, and N for the noise on each view.
-        Each component of a representation is a linear combination of these normals. An orthonormal basis of the space
-        that these combinations span defines l: the components of l are again independent standard normals, and there
-        are at most as many as the representations have components in total.
+        Each component of a representation is a linear combination of the normals that determine a sample. An
+        orthonormal basis of the space that these combinations span defines l: the components of l are again independent
+        standard normals, and there are at most as many as the representations have components in total.
         """
-        sigmas, N = self.parameters.noise, state.encoder.shape[-1]
-        root = np.eye(N) if self.root is None else self.root
-        batch = np.broadcast_shapes(self.batch(state), *(sigma.shape[:-1] for sigma in sigmas))
-        zero = np.zeros((*batch, N, N))
-        noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, sigmas, strict=True)}
-        x = {}  # for each view, its map (..., N, 3N) from the 3N normals
-        for view in VIEWS:
-            of_noise = [noise[view] + zero if view == branch else zero for branch in VIEWS]
-            x[view] = np.concatenate([root + zero, *of_noise], axis=-1)
+        x = dict(zip(VIEWS, self.joint_roots or self._roots_with_noise(state), strict=True))
         branches = {"z": state.encoder, "t": state.encoder if state.target is None else state.target}
         names = {name: name if state.target is not None else f"z{name[1]}" for name in self.model.generated.vectors}
         different = list(dict.fromkeys(names.values()))
@@ -173,6 +166,19 @@ class WeightField(VectorField):
         Q, R = np.linalg.qr(stacked.mT)
         maps = dict(zip(different, np.split(R.mT, len(different), axis=-2), strict=True))
         return ViewMaps([maps[name] for name in names.values()], {view: Q.mT @ x[view].mT for view in VIEWS})
+
+    def _roots_with_noise(self, state: State) -> list[FloatArray]:
+        """Return for each view x + sigma_i xi_i its map (..., N, 3N) from 3N normals: N for x, and N for each noise."""
+        sigmas, N = self.parameters.noise, state.encoder.shape[-1]
+        root = np.eye(N) if self.root is None else self.root
+        batch = np.broadcast_shapes(self.batch(state), *(sigma.shape[:-1] for sigma in sigmas))
+        zero = np.zeros((*batch, N, N))
+        noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, sigmas, strict=True)}
+        maps = []
+        for view in VIEWS:
+            of_noise = [noise[view] + zero if view == branch else zero for branch in VIEWS]
+            maps.append(np.concatenate([root + zero, *of_noise], axis=-1))
+        return maps
 
 
 def _on_flat_arrays(integral: MatrixIntegral, matrices: int) -> Integral:

@@ -162,7 +162,7 @@ def _start(network: Trajectory) -> Array:
     For white inputs, the state consists of the correlation eigenvalues (M,) in ascending order. For correlated inputs,
     it consists of the weights (M, N).
     """
-    if network.model.inputs is None:
+    if not network.model.by_weights:
         return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     weights = np.asarray(network.weights, float)
     return weights.reshape(-1, *weights.shape[-3:])[0, 0]

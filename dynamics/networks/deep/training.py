@@ -174,7 +174,7 @@ class DeepNetwork:
 def check_model(model: Model, network: Network) -> None:
     """Raise ArgumentError if an option of the model cannot be combined with an option of the network."""
     learned = model.structure.predictor == "learned"
-    if model.inputs is not None:
+    if model.by_weights:
         errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
     if model.views is not None:
         errors.reject("model", "have no `views`, because the views of a Network are its augmented images", model)
