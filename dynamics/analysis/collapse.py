@@ -115,8 +115,8 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """Predict the final eigenvalue of each mode, from fixed points s_m (r_m - rho) = 0 and the signs of r_m - rho.
 
-    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode (multiplied by the second moment that the
-    views share, if this differs from 1), and rho is the weight decay.
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode (times the second moment that the views
+    share), and rho is the weight decay.
 
     Parameters
     ----------
@@ -169,15 +169,15 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     start, members = check_one_start(model, s0), by_mode(model)
     if model.generated.divides_by_norms:
         return _of_equal_modes(model, start, equilibria(model, start))
-    if len(members) == 1:
-        fixed_points = equilibria(model, start)
-        of_modes, members = [fixed_points] * len(start), members * len(start)
+    alike = len(members) == 1
+    if alike:
+        members, of_modes = members * len(start), (equilibria(model, start),) * len(start)
     else:
-        of_modes = fixed_points = tuple(equilibria(member, [s]) for member, s in zip(members, start, strict=True))
+        of_modes = tuple(equilibria(member, [s]) for member, s in zip(members, start, strict=True))
     with within_range(model, start, s0=start):
         modes = zip(members, start.tolist(), of_modes, strict=True)
         final, reasons = zip(*(_of_single_mode(*mode) for mode in modes), strict=True)
-    return Collapse(model, start, np.array(final), reasons, fixed_points)
+    return Collapse(model, start, np.array(final), reasons, of_modes[0] if alike else of_modes)
 
 
 def _is_decided(model: Model) -> bool:

@@ -1,7 +1,7 @@
 """Define the function ``equilibria``, which computes all fixed points of a model, and their stability."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from typing import TYPE_CHECKING
@@ -118,12 +118,13 @@ class Equilibria(Result):
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
     """Return all fixed points s_m (r_m - rho) = 0 of a model, with their stability in the flow and the descent map.
 
-    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, and rho is the weight decay.
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode (times the second moment that the views
+    share), and rho is the weight decay.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs.
+        A single model with white inputs or with views of modes.
     s0 : array_like of shape (M,)
         Initial eigenvalues, which set the number of modes. If the flow conserves a quantity, there is a continuous
         family of fixed points; only fixed points at which this quantity has the same value as at s0 are returned.
@@ -148,9 +149,8 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     -----
     Under Euclidean losses, modes are independent, and there are formulas for the roots of r_m = rho. Under cosine
     losses, surviving modes are equal. With a Euclidean loss, weight decay and a learned predictor, the fixed points
-    obey s_m = lambda_m^2/a_P. Here lambda_m is the predictor eigenvalue of mode m, and a_P is the learning rate of the
-    predictor divided by that of the encoder. If the views share the second moment c_m in mode m, r_m is multiplied by
-    c_m, and s_m = c_m lambda_m^2/a_P.
+    obey s_m = c_m lambda_m^2/a_P. Here c_m is the second moment that the views share in mode m, 1 for white inputs,
+    lambda_m is the predictor eigenvalue, and a_P is the learning rate of the predictor divided by that of the encoder.
 
     References
     ----------
@@ -188,14 +188,11 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
         return Equilibria(model, (), remark=remark)
     members = fixed_points.by_mode(model)
     each = [(fixed_points.surviving_modes(member, eta), CollapsedMode.beside(member, [])) for member in members]
-    states = [[*surviving, collapsed] for surviving, collapsed in each]
-    if len(members) == 1:
-        number, combinations = (
-            math.comb(modes + len(states[0]) - 1, modes),
-            combinations_with_replacement(*states, modes),
-        )
-    else:
-        number, combinations = math.prod(map(len, states)), product(*states)
+    states: list[list[SurvivingModes | CollapsedMode]] = [[*surviving, collapsed] for surviving, collapsed in each]
+    number = math.prod(map(len, states)) if len(members) > 1 else math.comb(modes + len(states[0]) - 1, modes)
+    combinations: Iterable[tuple[SurvivingModes | CollapsedMode, ...]] = (
+        product(*states) if len(members) > 1 else combinations_with_replacement(states[0], modes)
+    )
     is_moving = model.needs_learning_rate or model.structure.predictor == "learned"  # also something but the encoder
     remedy = "As modes are independent, the equilibria of fewer modes are sufficient."
     check_size(f"The {number:,} equilibria of {modes:,} modes", number * (2 * modes + EQUILIBRIUM), remedy)
@@ -219,7 +216,7 @@ def _remark(members: tuple[Model, ...]) -> str:
     stationary = [str(m) for m, member in enumerate(members, 1) if fixed_points.is_stationary_at_any_size(member)]
     if not stationary:
         return ""
-    which = "all eigenvalues" if len(stationary) == len(members) else f"eigenvalues of modes {listed(stationary)}"
+    which = "all eigenvalues" if len(stationary) == len(members) else f"all eigenvalues in mode {listed(stationary)}"
     return f"{which} are stationary: the rate always equals the weight decay"
 
 

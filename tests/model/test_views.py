@@ -211,8 +211,8 @@ CASES = {
         lambda: dyn.iterate(dyn.Model("cosine", views=VIEWS), S0, 2, 0.1, batch_size=9, input_dimension=4),
         "`batch_size` must be left out for a model with `views`",
     ),
-    "equilibria": (lambda: dyn.equilibria(dyn.Model("euclidean", views=VIEWS), S0), "`model` must have white views"),
-    "invariants": (lambda: dyn.invariants(dyn.Model("euclidean", views=VIEWS)), "`model` must have white views"),
+    "equilibria": (lambda: dyn.equilibria(dyn.Model("cosine", views=VIEWS), S0), "same second moments in all modes"),
+    "no mode": (lambda: VIEWS.mode(4), "`m` must be the index of one of 4 modes"),
     "check": (lambda: dyn.check(dyn.Model("euclidean", views=VIEWS)), "`model` must have white views"),
     "keys": (
         lambda: dyn.Model.from_dict({"loss": "cosine", "views": {"online": [1.0]}}),
