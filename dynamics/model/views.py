@@ -14,7 +14,7 @@ negative eigenvalues.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -363,14 +363,15 @@ class MatrixViews(Views):
     online, cross, target: second moments E[x1 x1^T], E[x2 x1^T] and E[x2 x2^T], each (N, N). number: number of samples
     from which the moments were measured; None for moments that were given. standard_errors: standard errors of the
     three matrices; None for moments that were given. samples: the samples (x1, x2), each (B, N), if they are kept.
+    Views are equal if their moments are equal.
     """
 
     online: FloatArray
     cross: FloatArray
     target: FloatArray
-    number: int | None = None
-    standard_errors: tuple[FloatArray, ...] | None = None
-    samples: tuple[FloatArray, FloatArray] | None = None
+    number: int | None = field(default=None, compare=False)
+    standard_errors: tuple[FloatArray, ...] | None = field(default=None, compare=False)
+    samples: tuple[FloatArray, FloatArray] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, moments: Moments) -> "MatrixViews":

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.networks.gaussian_views import gaussian_views, views_of_moments
 from dynamics.networks.run import TrainingRun
+from dynamics.networks.view_samplers import Sampler, sampler_of
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
@@ -37,26 +37,27 @@ class LinearSpec(NamedTuple):
 
     generated: Any  # functions derived for the loss, of which training uses only the loss itself
     structure: Structure
-    noisy: tuple[bool, bool] | None  # for view 1 and view 2, True if the view has noise; None if moments differ
     batch_size: int
     units: str
     dtype: str
 
 
 def step(
-    spec: LinearSpec, learning_rate: Array, parameters: Parameters, root: Array | None, weights: State, key: Array
+    spec: LinearSpec,
+    learning_rate: Array,
+    parameters: Parameters,
+    sampler: Sampler,
+    root: Array | None,
+    weights: State,
+    key: Array,
 ) -> State:
     """Return the weights (M, N) after one training step on newly drawn views.
 
-    spec: the options for which the step is compiled. weights: weights before the step. key: random key of the step.
-    root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
+    spec: the options for which the step is compiled. sampler: draws the views. root: Sigma_x^(1/2), where Sigma_x is
+    the second moment that the views share; None for white inputs. weights: weights before the step. key: random key of
+    the step.
     """
-    shape = weights.encoder.shape[1], spec.batch_size
-    if spec.noisy is None:
-        p = parameters
-        views = views_of_moments(key, (p.excess1, p.excess2), p.cross, shape, spec.dtype)
-    else:
-        views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
+    views = sampler.draw(key, (weights.encoder.shape[1], spec.batch_size), spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
     return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
@@ -120,6 +121,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     def advance(
         learning_rate: Array,
         parameters: Parameters,
+        sampler: Sampler,
         root: Array | None,
         weights: State,
         key: Array,
@@ -127,7 +129,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
         stops: Array,
     ) -> tuple[State, State]:
         def one_step(i: Array, weights: State) -> State:
-            return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
+            return step(spec, learning_rate, parameters, sampler, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
@@ -136,7 +138,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 
         return jax.lax.scan(to_next_stop, weights, (starts, stops))
 
-    return jax.jit(jax.vmap(advance, in_axes=(None, None, None, 0, 0, None, None)))
+    return jax.jit(jax.vmap(advance, in_axes=(None, None, None, None, 0, 0, None, None)))
 
 
 # --- the interface to the training loop -----------------------------------------------------------------------------
@@ -173,11 +175,11 @@ class LinearNetwork:
     @cached_property
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
-        noisy = (bool(p.excess1 > 0), bool(p.excess2 > 0)) if model.views is None else None
-        program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))
+        program = _compiled(LinearSpec(model.generated, model.structure, run.batch_size, self.units, run.dtype))
         root = None if model.input_root is None else jnp.asarray(model.input_root, run.dtype)
         scalars = p.map(lambda a: float(a[0]) if a.size == 1 else jnp.asarray(a, run.dtype))
-        return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
+        sampler = sampler_of(model, run.dtype)
+        return lambda *arguments: program(run.learning_rate, scalars, sampler, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
         """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model, check_model
+from dynamics.model.views import MatrixViews
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_steps
@@ -59,7 +60,9 @@ def train(
     learning_rate : float
         The learning rate eta > 0.
     batch_size : int, optional
-        Samples per step; default 10 000 for a linear network, 256 images for a deep network.
+        Samples per step; default 10 000 for a linear network, 256 images for a deep network. If the views of the model
+        keep samples (``Views.measured``), a linear network trains on these samples: by default on all in every step,
+        otherwise on ``batch_size`` of them, drawn with replacement.
     seed : int or sequence of int
         Seed of all random numbers. For a sequence, one network is trained for each seed, and the first axis of the
         results is that of the seeds.
@@ -123,7 +126,7 @@ def train(
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:
-        batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
+        batch_size = IMAGES if isinstance(W0, Network) else _samples(model) or BATCH_SIZE
     run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
         options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
@@ -132,7 +135,15 @@ def train(
     if isinstance(W0, Images):
         errors.reject("W0", "be weights (M, N), or a Network", W0, "Write Network(images).")
     _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
+    if (samples := _samples(model)) is not None and run.batch_size > samples:
+        errors.reject("batch_size", f"be at most {samples}, the number of samples that were measured", run.batch_size)
     return _train_linear(model, W0, run, units, W_P0, probes)
+
+
+def _samples(model: Model) -> int | None:
+    """Return the number of measured samples on which linear networks train; None for Gaussian views."""
+    kept = isinstance(model.views, MatrixViews) and model.views.samples is not None
+    return model.views.number if kept else None
 
 
 def _checked_run(

@@ -138,7 +138,7 @@ def test_other_closures_are_refused_for_a_loss_without_them(closure):
 
 def test_correlated_inputs_are_refused():
     inputs, W0 = np.diag([1.0, 2.0]), np.eye(2) / 2
-    with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with `inputs`"):
+    with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with correlated inputs"):
         dyn.solve(dyn.Model("euclidean", inputs=inputs), W0, [0.0, 1.0], closure="monte_carlo")
     with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None for this loss, because the force contains"):
         dyn.Model(BELL, inputs=inputs)

@@ -301,7 +301,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         (lambda: dyn.solve(model(), weights(), [1.0], method="exact"), "`method` must be 'auto' or 'scipy' for "),
         (
             lambda: dyn.solve(model("cosine"), weights(), [1.0], closure="mean_field"),
-            "`closure` must be 'gaussian' for a model with `inputs`",
+            "`closure` must be 'gaussian' for a model with correlated inputs",
         ),
         (lambda: model(predictor=dyn.Learned()), "`predictor` must be .*correlated inputs"),
         (
