@@ -17,12 +17,13 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.views import ModeViews
 from dynamics.networks.run import TrainingRun
 from dynamics.networks.view_samplers import Sampler, sampler_of
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
-from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
+from dynamics.vector_field.weight_state import correlation, directions_of_inputs, initial, observables, predictor
 
 Array = Any  # an array of JAX, traced or not
 BATCH_ARRAYS = 7  # measured number of arrays (N, B) that are in memory while a step is computed
@@ -284,7 +285,8 @@ def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | No
     modes = len(W0)
     if W_P0 is None:
         model.check_eigenvalues(np.ones(modes))
-        U = np.linalg.svd(W0)[0][:, ::-1]
+        of_modes = directions_of_inputs(W0) if isinstance(model.views, ModeViews) else None
+        U = np.linalg.svd(W0)[0][:, ::-1] if of_modes is None else of_modes
         return (U * model.init) @ U.T
     requirement = f"be finite weights of shape ({modes}, {modes})"
     W_P = errors.real_array("W_P0", W_P0, requirement)
