@@ -226,7 +226,7 @@ CASES = {
         "`s0` must have 1 eigenvalue",
     ),
     "design": (
-        lambda: dyn.design(dyn.SimultaneousArrival(), dyn.Model("euclidean", views=VIEWS)),
+        lambda: dyn.design(dyn.SimultaneousArrival(10.0), dyn.Model("euclidean", views=VIEWS)),
         "`model` must have white views",
     ),
     "keys": (
