@@ -102,13 +102,21 @@ def test_verdicts_are_those_of_flows_that_start_beside_the_fixed_point(name):
         assert stable.all() == (point.verdict == "stable") and (stable | (after > 1.01 * before).all(axis=0)).all()
 
 
-@parametrize("name", MODELS, ["weight decay", "learned"])
+OF_STEPS = {  # models whose flow depends on the learning rate
+    "EMA": dyn.Model("euclidean", target=dyn.EMA(0.9), views=VIEWS, weight_decay=0.05),
+    "tracked": dyn.Model("euclidean", predictor=dyn.ClosedForm(tracking=0.9), views=VIEWS, weight_decay=0.05),
+}
+
+
+@parametrize("name", MODELS | OF_STEPS, ["weight decay", "learned"])
 def test_the_largest_learning_rate_is_the_edge_of_the_descent_map(name):
     """A singular value's distance from the fixed point shrinks below the edge, and grows above."""
-    for point in dyn.equilibria(MODELS[name], S0).stable:
+    original = (MODELS | OF_STEPS)[name]
+    options = {"learning_rate": 0.1} if name in OF_STEPS else {}
+    for point in dyn.equilibria(original, S0, **options).stable:
         for share in (0.97, 1.03):
             start = np.where(point.s > 0, point.s * (1 + 1e-6), 1e-9)
-            model = MODELS[name]
+            model = original
             if name == "learned":
                 model = dyn.Model("euclidean", predictor=dyn.Learned(0.7, point.predictor + 1e-9), views=VIEWS)
                 model = model.replace(weight_decay=0.05)
