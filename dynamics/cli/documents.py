@@ -60,7 +60,8 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     from derivations.report import summary
 
     if model.by_weights:
-        lines = summary.correlated(model.derivation_of_rates)
+        learned = model.structure.predictor == "learned"
+        lines = summary.correlated(model.derivation_of_rates, learned)
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure
         learned = structure.predictor == "learned"

@@ -211,12 +211,6 @@ RULES = (
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
-        "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, because with such inputs a learned predictor does "
-        "not stay a symmetric matrix",
-        lambda model: _learned(model) and model.by_weights,
-    ),
-    CombinationRule(
         "isotropic",
         "be False for the {model.loss} loss, because this loss has no isotropic version",
         _is_not_in_the_catalogue,

@@ -485,6 +485,7 @@ class Model(Value):
     check_white_inputs = starts.check_white_inputs
     check_weights = starts.check_weights
     check_white_views = starts.check_white_views
+    check_predictor_weights = starts.check_predictor_weights
     check_eigenvalues = starts.check_eigenvalues
 
 

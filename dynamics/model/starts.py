@@ -103,6 +103,25 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
     return np.broadcast_to(weights, (*batch, *weights.shape[-2:])).copy()
 
 
+def check_predictor_weights(model: Model, weights: Array, W_P0: npt.ArrayLike | None) -> Array | None:
+    """Return validated initial weights W_P0 (..., M, M) of a learned predictor; None if none are given.
+
+    weights: validated initial weights (..., M, N) of the encoder. Raises ArgumentError if W_P0 is given although the
+    predictor is not learned, or if it is not valid.
+    """
+    modes = weights.shape[-2]
+    if W_P0 is None:
+        _check_initial_predictor(model, modes)
+        return None
+    if model.structure.predictor != "learned":
+        errors.reject("W_P0", f"be left out, because the predictor of {model} is not learned", W_P0)
+    requirement = f"be finite weights of shape ({modes}, {modes})"
+    W_P = errors.real_array("W_P0", W_P0, requirement)
+    if W_P.shape != (modes, modes):
+        raise errors.ArgumentError(f"Argument `W_P0` must {requirement}, but has shape {W_P.shape}.")
+    return np.broadcast_to(W_P, (*weights.shape[:-2], modes, modes))
+
+
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
     """Return validated initial eigenvalues s0 (..., M), broadcast against the parameters of the model.
 

@@ -174,7 +174,7 @@ class Views(Value):
         >>> views = dyn.Views.moments(online=online, cross=[[1.0, 0.3], [0.3, 0.8]], target=online)
         >>> flow = dyn.solve(dyn.Model("euclidean", views=views), [[0.3, 0.0], [0.0, 0.3]], [0, 100])
         >>> flow.s[-1].round(4).tolist()
-        [0.0, 0.0]
+        [0.7448, 0.8588]
         """
         arguments = (("online", online), ("cross", cross), ("target", target))
         arrays = [errors.real_array(name, value, "be a matrix (N, N) of finite numbers") for name, value in arguments]
@@ -279,7 +279,7 @@ class Views(Value):
         Examples
         --------
         >>> import dynamics as dyn
-        >>> images = dyn.Images.digits().train[:100]
+        >>> images = dyn.digits().train[:100]
         >>> dyn.Views.of_images(images, dyn.Augmentation(), draws=2)
         Views of 64 inputs, measured from 200 samples
         """

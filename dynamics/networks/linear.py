@@ -216,7 +216,6 @@ class LinearNetwork:
         seen = observables(self.model.structure, self.model.parameters, records, self.model.input_root)
         return seen._asdict() | {
             "t": self.run.learning_rate * steps,
-            "predictor_weights": records.predictor,
             "embeddings": embeddings,
         }
 
@@ -274,25 +273,12 @@ def linear_network(
 
 def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
-    if W_P0 is not None and structure.predictor != "learned":
-        errors.reject("W_P0", f"be left out, because the predictor of {model} is not learned", W_P0)
-    learned = _learned(model, W, W_P0) if structure.predictor == "learned" else None
-    return initial(structure, W, model.input_root)._replace(predictor=learned)
-
-
-def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """Return the initial weights (M, M) of a learned predictor: W_P0, or the default that ``train`` describes."""
-    modes = len(W0)
-    if W_P0 is None:
-        model.check_eigenvalues(np.ones(modes))
-        of_modes = directions_of_inputs(W0) if isinstance(model.views, ModeViews) else None
-        U = np.linalg.svd(W0)[0][:, ::-1] if of_modes is None else of_modes
-        return (U * model.init) @ U.T
-    requirement = f"be finite weights of shape ({modes}, {modes})"
-    W_P = errors.real_array("W_P0", W_P0, requirement)
-    if W_P.shape != (modes, modes):
-        raise errors.ArgumentError(f"Argument `W_P0` must {requirement}, but has shape {W_P.shape}.")
-    return W_P
+    W_P = model.check_predictor_weights(W, W_P0)
+    state = initial(structure, W, model.input_root, model.init)
+    if W_P is None and structure.predictor == "learned" and isinstance(model.views, ModeViews):
+        U = directions_of_inputs(W)
+        W_P = None if U is None else (U * model.init) @ U.T
+    return state if W_P is None else state._replace(predictor=W_P)
 
 
 def _probes(probes: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64] | None:

@@ -25,6 +25,7 @@ def iterate(
     *,
     batch_size: int | None = None,
     input_dimension: int | None = None,
+    W_P0: npt.ArrayLike | None = None,
     closure: str | None = None,
     rtol: float = 1e-8,
     record: int | Sequence[int] = 1,
@@ -61,6 +62,9 @@ def iterate(
     input_dimension : int, optional
         Number of inputs N of the networks. Required with ``batch_size``, because the gradient has noise along every
         input, so that the noise grows with N. Not needed for a model with ``inputs``, which determine N.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
+        eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
@@ -124,6 +128,7 @@ def iterate(
         learning_rate,
         batch_size=batch_size,
         input_dimension=input_dimension,
+        W_P0=W_P0,
         closure=closure,
         rtol=rtol,
         record=record,

@@ -31,6 +31,7 @@ def solve(
     times: npt.ArrayLike,
     *,
     learning_rate: float | None = None,
+    W_P0: npt.ArrayLike | None = None,
     closure: str | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
@@ -56,6 +57,9 @@ def solve(
     learning_rate : float, optional
         Learning rate eta. Required for models with a decay per step (``EMA`` target, or a tracked correlation). Other
         models do not accept it, because their flow does not depend on eta.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
+        eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
@@ -117,6 +121,7 @@ def solve(
         s0,
         times,
         learning_rate=learning_rate,
+        W_P0=W_P0,
         closure=closure,
         rtol=rtol,
         atol=atol,

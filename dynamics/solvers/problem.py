@@ -37,8 +37,9 @@ class Problem(Value):
 
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
     closure, the way in which expectations are computed; a default is already filled in. rtol: relative accuracy of the
-    eigenvalues. members: shape (...) of the ensemble. progress: True to show a progress bar, False to show none, or
-    None to show it on a terminal during long work.
+    eigenvalues. members: shape (...) of the ensemble. W_P0: initial weights (..., M, M) of a learned predictor, or None
+    for the default. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
+    long work.
     """
 
     model: Model
@@ -46,6 +47,7 @@ class Problem(Value):
     closure: str
     rtol: float
     members: tuple[int, ...]
+    W_P0: npt.NDArray[np.float64] | None
     progress: bool | None
 
     @cached_property
@@ -56,7 +58,8 @@ class Problem(Value):
     @property
     def start(self) -> State:
         """Initial state of the dynamical variables, computed from the initial eigenvalues or weights s0."""
-        return self.field.start(self.s0)
+        start = self.field.start(self.s0)
+        return start if self.W_P0 is None else start._replace(predictor=self.W_P0)
 
     @property
     def by_eigenmodes(self) -> bool:
@@ -104,6 +107,7 @@ class FlowProblem(Problem):
         times: npt.ArrayLike,
         *,
         learning_rate: float | None = None,
+        W_P0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         atol: float = 1e-14,
@@ -122,6 +126,7 @@ class FlowProblem(Problem):
             atol=errors.positive_number("atol", atol),
             until=_check_until(model, until),
             members=start.shape[:-axes],
+            W_P0=_predictor_weights(model, start, W_P0),
             progress=_progress(progress),
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -160,6 +165,7 @@ class DescentProblem(Problem):
         *,
         batch_size: int | None = None,
         input_dimension: int | None = None,
+        W_P0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         record: int | Sequence[int] = 1,
@@ -184,6 +190,7 @@ class DescentProblem(Problem):
             recorded=record_steps(record, steps),
             batch=_check_batch(model, start, batch_size, input_dimension),
             members=start.shape[:-axes],
+            W_P0=_predictor_weights(model, start, W_P0),
             progress=progress,
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -216,6 +223,24 @@ def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], in
     """Return (validated initial eigenvalues or weights, number of their last axes that are not ensemble axes)."""
     check_model(model)
     return model.check_start(s0), 2 if model.by_weights else 1
+
+
+def _predictor_weights(
+    model: Model, start: npt.NDArray[np.float64], W_P0: npt.ArrayLike | None
+) -> npt.NDArray[np.float64] | None:
+    """Return validated initial weights of a learned predictor; None if none are given.
+
+    start: validated initial eigenvalues, or weights of the encoder.
+    """
+    if model.by_weights:
+        return model.check_predictor_weights(start, W_P0)
+    if W_P0 is not None:
+        requirement = (
+            "be left out for white inputs, whose theory starts from eigenvalues and an aligned predictor (`init`); for "
+            "another start, give the model the `inputs` np.eye(N)"
+        )
+        errors.reject("W_P0", requirement, W_P0)
+    return None
 
 
 def _progress(progress: bool | None) -> bool | None:
@@ -262,6 +287,12 @@ def _check_batch(
             "this number",
             batch_size,
         )
+    if model.by_weights and model.structure.predictor == "learned":
+        requirement = (
+            "be left out for a learned predictor with correlated inputs, because fluctuations of such a predictor are "
+            "predicted for white inputs only"
+        )
+        errors.reject("batch_size", requirement, batch_size)
     if model.views is not None:
         requirement = "be left out for a model with `views`, because fluctuations are predicted for white noise only"
         errors.reject("batch_size", requirement, batch_size)

@@ -37,6 +37,7 @@ class Observables(NamedTuple):
     predictor: Any  # eigenvalues of the predictor
     weights: Any = None  # weights of the encoder (..., M, N); None for eigenmodes
     target_weights: Any = None  # weights of a separate target branch (..., M, N)
+    predictor_weights: Any = None  # weights of a learned predictor (..., M, M)
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:

@@ -48,15 +48,21 @@ def correlation(W: Any, root: Any) -> Any:
     return W @ W.mT
 
 
-def initial(structure: Structure, W0: Any, root: Any) -> State:
+def initial(structure: Structure, W0: Any, root: Any, init: Any = 1.0) -> State:
     """Return the initial state at encoder weights W0 (..., M, N).
 
-    A separate target initially has the weights W0, and a tracked correlation is initially W0 Sigma_x W0^T. root:
-    Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
+    A separate target initially has the weights W0, and a tracked correlation is initially C = W0 Sigma_x W0^T. A
+    learned predictor has the eigenvectors of C, in ascending order of the eigenvalues of C, and the eigenvalues init.
+    root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
     """
+    predictor = None
+    if structure.predictor == "learned":
+        U = np.linalg.svd(on_white(W0, root), full_matrices=False)[0][..., ::-1]
+        predictor = (U * np.asarray(init)[..., None, :]) @ U.mT
     return State(
         W0,
         target=W0 if structure.separate_target else None,
+        predictor=predictor,
         tracked=correlation(W0, root) if structure.tracked else None,
     )
 
@@ -123,7 +129,7 @@ def observables(structure: Structure, parameters: Parameters, state: State, root
     U, s = svd(state.encoder)
     target = s if state.target is None else svd(state.target)[1]
     along_modes = np.where(finite[..., 0], _along_modes(structure, parameters, state, s, U, finite), np.inf)
-    return Observables(s, target, along_modes, state.encoder, state.target)
+    return Observables(s, target, along_modes, state.encoder, state.target, state.predictor)
 
 
 def _along_modes(

@@ -265,6 +265,7 @@ DERIVED = {
     "mean-field cosine": ["--loss", "cosine", "--closure", "mean_field"],
     "correlated inputs": ["--correlated"],
     "correlated inputs, cosine": ["--loss", "cosine", "--correlated", "--symmetrised"],
+    "correlated inputs, learned": ["--correlated", "--learned"],
 }
 
 
@@ -302,8 +303,9 @@ def test_equations_are_well_formed(case):
         ("own target", "    dv_m/dt = (1 - decay)*(-v[m] + w[m])/eta"),
         ("own target", "    r_m = (-n1*lam[m] + ratio[m])*lam[m]"),
         ("learned", "    f_m = (-n1*lam[m] + 1)*s[m]"),
-        ("correlated inputs", "    E[g l^T] = -W_P**2*z1 + W_P*t2"),
-        ("correlated inputs, cosine", "    E[h l^T] = Integral(H_1, (x, 0, oo), (y, 0, oo))"),
+        ("correlated inputs", "    E[f_p1 l^T] = -p1 + t2"),
+        ("correlated inputs, cosine", "    E[f_p2 l^T] = Integral(F_p2, (x, 0, oo), (y, 0, oo))"),
+        ("correlated inputs, learned", "    dW_P/dt = a_P (E[f_p1 l^T] z1^T) - rho W_P"),
     ],
 )
 def test_text_states_the_rate(case, line):
@@ -359,10 +361,6 @@ WRONG = {
     "variances that are none": (["train", "--input-variances", "one"], "--input-variances must be a list of numbers"),
     "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "--input-variances must be"),
     "more modes than variances": (["solve", "--input-variances", "1,1"], "--modes must be at most"),
-    "derive a learned predictor of correlated inputs": (
-        ["derive", "--correlated", "--learned"],
-        "The predictor",
-    ),
     "negative seed": ([*TRAIN, "--seed", "-1"], "--seed must be a whole number >= 0"),
     "negative seed of the weights": ([*TRAIN, "--init-seed", "-1"], "init-seed"),
     "unknown device": ([*TRAIN, "--device", "gqu"], "Did you mean 'gpu'?"),

@@ -183,10 +183,6 @@ CASES = {
         lambda: dyn.solve(dyn.Model("cosine", views=dyn.Views.moments(EYE, EYE, EYE)), np.eye(3), [0, 1]),
         r"`s0` must be finite weights of shape \(..., M, 2\)",
     ),
-    "learned": (
-        lambda: dyn.Model("cosine", predictor=dyn.Learned(), views=dyn.Views.moments(EYE, EYE, EYE)),
-        "`predictor` must be ClosedForm",
-    ),
     "no matrix form": (
         lambda: dyn.Model("|p - sg(z2)| / (1 + |z1|)", views=dyn.Views.moments(EYE, EYE, EYE)),
         "`views` must be white or have moments of each mode",

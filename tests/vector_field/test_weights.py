@@ -303,7 +303,6 @@ def test_what_is_no_covariance_is_refused(covariance, message):
             lambda: dyn.solve(model("cosine"), weights(), [1.0], closure="mean_field"),
             "`closure` must be 'gaussian' for a model with correlated inputs",
         ),
-        (lambda: model(predictor=dyn.Learned()), "`predictor` must be .*correlated inputs"),
         (
             lambda: dyn.solve(model(predictor=dyn.ClosedForm(normalize=True)), np.zeros((2, 5)), [1.0]),
             "`s0` must have a nonzero weight",

@@ -185,13 +185,12 @@ NUMBERS |= {"n1": 1.09, "epsilon": 0.1, "decay": 0.9, "rate_ratio": 2.0}
 
 
 RANDOM = np.random.default_rng(0)
-MATRICES = {name: RANDOM.normal(size=(MODES, 2 * MODES)) for name in ("z1", "z2", "t1", "t2")}
-MATRICES |= {"W_P": np.diag(VECTORS["lam"])}
+MATRICES = {name: RANDOM.normal(size=(MODES, 2 * MODES)) for name in ("z1", "z2", "t1", "t2", "p1", "p2")}
 
 
 def arguments(code, asarray, stop_gradient):
     parameters, vectors = inspect.signature(code).parameters, VECTORS
-    if "W_P" in parameters:
+    if code.__name__.startswith("forces"):  # the vectors are matrices
         vectors = VECTORS | MATRICES
     elif "x" in parameters:  # an integrand, with nodes on the last axis
         vectors = {name: np.asarray(value)[:, None] for name, value in VECTORS.items()}
