@@ -134,7 +134,7 @@ def _size_of_weights(model: Model, trajectory: Trajectory) -> Array:
 
 
 def _imbalance(model: Model) -> Invariant | None:
-    if model.structure.predictor != "learned" or not model.generated.balanced:
+    if model.structure.predictor != "learned" or not model.generated.balanced or model.by_weights:
         return None
     decay = eigenvalues.imbalance_decay(model.parameters.rho)[..., 0]
     formula = eigenvalues.IMBALANCE if model.views is None else eigenvalues.IMBALANCE_OF_VIEWS

@@ -110,6 +110,14 @@ def test_the_descent_map_breaks_an_invariant_at_second_order():
     assert jumps[0] > 1e-6 and jumps[0] / jumps[1] == pytest.approx(4, rel=1e-6)  # exactly eta^2 sum s r^2
 
 
+def test_the_imbalance_is_a_matter_of_modes():
+    """With correlated inputs, eigenvalues of encoder and learned predictor have no common eigenvectors."""
+    model = dyn.Model("euclidean", inputs=np.diag([1.0, 0.5, 0.2]), predictor=dyn.Learned(0.7, 0.3))
+    flow = dyn.solve(model, np.random.default_rng(0).normal(0, 0.4, (2, 3)), [0.0, 1.0])
+    assert np.abs(np.diff(flow.s - flow.predictor**2 / 0.7, axis=0)).max() > 1e-3
+    assert dyn.invariants(model) == ()
+
+
 @pytest.mark.parametrize("isotropic", [False, True])
 def test_correlated_inputs_conserve_the_size_of_the_weights(isotropic):
     """The size of the weights stays; what the isotropic loss conserves is a matter of white inputs."""
