@@ -264,7 +264,7 @@ class WeightField(VectorField):
         matrices = len(self.vectors) + len(self.products)
         norms = [self.vectors.index(name) for name in integral.norms]
 
-        def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
+        def scales(s: FloatArray, *flat: FloatArray) -> tuple[npt.NDArray[Any], ...]:
             arguments = list(_arguments(s, flat, matrices))
             return tuple(np.linalg.svd(arguments[norm], compute_uv=False) ** 2 for norm in norms)
 

@@ -41,6 +41,7 @@ KINDS = {
     "no stop-gradient, symmetrised": {"stop_gradient": "none", "symmetrised": True},
     "wrong side": {"stop_gradient": "online"},
     "target of its own": {"target": dyn.EMA(0.9), "symmetrised": True},
+    "gain": {"gain": "log(1 + lambda)"},
     "normalized and tracked": {"predictor": dyn.ClosedForm(0.5, 0.1, normalize=True, tracking=0.9)},
 }
 
@@ -48,7 +49,7 @@ KINDS = {
 MAPS = list(product(("euclidean", "cosine"), KINDS))
 
 
-@parametrize(("loss", "kind"), MAPS, quick=[*MAPS[:7], ("cosine", "standard")])
+@parametrize(("loss", "kind"), MAPS, quick=[*MAPS[:8], ("cosine", "standard")])
 def test_descent_map_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     W0 = weights()
     matrices = dyn.iterate(model(loss, inputs=WHITE, **KINDS[kind]), W0, 8, ETA, rtol=1e-11)
