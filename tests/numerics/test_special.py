@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamics.numerics.special import LogRatio, lambert_growth, linear_growth, times_exp, tilt
+from dynamics.numerics.special import LogRatio, lambert_growth, linear_growth, tilt, times_exp
 
 
 def reference(x, X, y, Y):
