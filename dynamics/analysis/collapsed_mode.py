@@ -64,7 +64,7 @@ class CollapsedMode(Value):
         return onset_of_instability(self.multipliers, -self.growth)
 
     def multipliers(self, learning_rate: float) -> Complex:
-        """Return the factors by which a step of the descent map multiplies perturbations: two with momentum, else one."""
+        """Return the factors by which a step multiplies perturbations of the mode: two with momentum, else one."""
         return collapsed_multipliers(self.model, self.growth, self.momentum, learning_rate)
 
 

@@ -154,7 +154,8 @@ class Trajectory(Result):
 
         Eigenvalues of an ensemble member at or after its ``blow_up_time`` are left out.
         """
-        for name in QUANTITIES:
+        quantities = {id(getattr(self, name)): name for name in reversed(QUANTITIES)}  # often the same array
+        for name in reversed(quantities.values()):
             values = getattr(self, name)
             if np.isfinite(values.sum()):  # a tenth of the time of the complete test
                 continue
