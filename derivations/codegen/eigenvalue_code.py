@@ -21,6 +21,7 @@ def eigenvalues() -> str:
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
     parts.append(f'IMBALANCE = "{MathText().doprint(invariants.imbalance())}"\n')
+    parts.append(f'IMBALANCE_OF_VIEWS = "{MathText().doprint(invariants.imbalance(n.cross[n.m]))}"\n')
     title = "Functions of eigenvalues that are the same for all losses: predictor, velocities, steps and imbalance"
     return header(title) + "\n\n" + "\n\n".join(parts)
 
@@ -85,15 +86,15 @@ def _averages() -> list[Row]:
 
 def _imbalance() -> list[Row]:
     doc = (
-        "Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.\n\n"
+        "Return the imbalance s/c - lambda^2/a_P between the encoder and a learned predictor in each mode.\n\n"
         "s, lam: eigenvalues s of the correlation and lambda of the predictor. rate_ratio: a_P, the learning rate of "
-        "the predictor divided by that of the encoder.\n"
+        "the predictor divided by that of the encoder. cross: c, the second moment that the views share.\n"
     )
     decay = (
         "Return k >= 0: under weight decay rho, the imbalance falls as exp(-k t) in the time t of the flow.\n\n"
         "The imbalance is that between the encoder and a learned predictor (see ``imbalance``).\n"
     )
     return [
-        ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),
+        ("imbalance", ["s", "lam", "rate_ratio", "cross"], doc, invariants.imbalance(n.cross[n.m])),
         ("imbalance_decay", ["rho"], decay, invariants.imbalance_decay()),
     ]

@@ -39,6 +39,7 @@ alpha, sigma1, sigma2, rho, eta, t = sp.symbols("alpha sigma1 sigma2 rho eta t",
 epsilon, decay, rate_ratio, momentum = sp.symbols("epsilon decay rate_ratio momentum", positive=True)
 n1, n2, D = sp.symbols("n1 n2 D", positive=True)
 n1_of, n2_of, D_of = (sp.IndexedBase(str(symbol), positive=True) for symbol in (n1, n2, D))  # of the mode in the index
+cross = sp.IndexedBase("cross", positive=True)  # second moment that the views share in a mode; 1 for white views
 STATISTICS = {n1_of: n1, n2_of: n2, D_of: D}
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)

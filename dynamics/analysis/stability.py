@@ -78,6 +78,11 @@ class SurvivingModes(Value):
         return replace(modes, largest_learning_rate=_largest_learning_rate(modes))
 
     @property
+    def growth_error(self) -> float:
+        """Numerical error of growth rates; a growth rate whose absolute value is below this error counts as zero."""
+        return MARGINAL * max(self.scale, float(self.jacobian.model.weight_decay))
+
+    @property
     def s(self) -> float:
         """Correlation eigenvalue of the surviving modes, which is the same for all of them."""
         return self.jacobian.s
@@ -130,14 +135,15 @@ class Jacobian(Value):
     def scale(self) -> float:
         """Return max |r_m| + |rho| near the fixed point; r_m are the rates of the modes, and rho is the weight decay.
 
-        At the fixed point itself, r_m - rho is zero. Therefore r_m is computed at a state in which one mode has half of
-        its singular value. The result is zero if the sum overflows.
+        Rates contain the second moment that the views share. At the fixed point itself, r_m - rho is zero. Therefore
+        r_m is computed at a state in which one mode has half of its singular value. The result is zero if the sum
+        overflows.
         """
         model = self.model
         state = initial(model.structure, np.full(self.count, self.s), self.lam)
         halved = state._replace(encoder=np.where(np.arange(self.count) == 0, 0.5, 1.0) * state.encoder)
         try:
-            rates = EigenmodeField(model)(halved).rates
+            rates = model.parameters.cross * EigenmodeField(model)(halved).rates
         except FloatingPointError:
             return 0.0
         size = float(np.abs(rates).max() + np.abs(model.weight_decay))

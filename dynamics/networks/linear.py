@@ -19,12 +19,13 @@ from dynamics.model.model import Model
 from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.schedules import StepSchedules
+from dynamics.model.views import ModeViews
 from dynamics.networks.run import TrainingRun
 from dynamics.networks.view_samplers import Sampler, sampler_of
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
-from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
+from dynamics.vector_field.weight_state import correlation, directions_of_inputs, initial, observables, predictor
 
 Array = Any  # an array of JAX, traced or not
 BATCH_ARRAYS = 7  # measured number of arrays (N, B) that are in memory while a step is computed
@@ -282,6 +283,9 @@ def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     W_P = model.check_predictor_weights(W, W_P0)
     state = initial(structure, W, model.input_root, model.init)
+    if W_P is None and structure.predictor == "learned" and isinstance(model.views, ModeViews):
+        U = directions_of_inputs(W)
+        W_P = None if U is None else (U * model.init) @ U.T
     return state if W_P is None else state._replace(predictor=W_P)
 
 

@@ -85,7 +85,7 @@ def train(
     W_P0 : array_like of shape (M, M), optional
         Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of the
         initial correlation C, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending
-        order of the eigenvalues of C.
+        order of the eigenvalues of C, or, for views of modes, in the order of these modes.
     probes : array_like of shape (P, N), optional
         P inputs to a linear network. The representations of these inputs at all recorded steps are returned as
         ``embeddings`` (..., T, P, M).

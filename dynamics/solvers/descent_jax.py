@@ -1,7 +1,7 @@
 """Iterate the descent map in JAX: each compiled call advances some ensemble members by a block of steps."""
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from dynamics.derived_loss import DerivedLoss
 from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.schedules import StepSchedules
-from dynamics.numerics.compiler import compiled
+from dynamics.numerics.compiler import compiled, shared_by_threads
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
@@ -168,7 +168,7 @@ def _pass_part(
     return jax.tree.map(lambda a: a[: len(part)], found), level
 
 
-@lru_cache(maxsize=32)
+@shared_by_threads
 def _compiled(
     generated: DerivedLoss,
     structure: Structure,

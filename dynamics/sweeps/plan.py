@@ -24,8 +24,9 @@ from dynamics.presentation.labels import symbol
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
 from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
 from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEvaluator, NamedArray, open_axes
+from dynamics.sweeps.chunks import Variable
 from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
-from dynamics.sweeps.store import Layout, Variable
+from dynamics.sweeps.store import Layout
 from dynamics.vector_field.base import choose_closure
 
 # Names of axes and arrays in the results of a sweep; a parameter with one of these names cannot be an axis of the grid.
@@ -43,7 +44,7 @@ RESERVED = (
     "blow_up_time",
     "status",
 )
-FORMAT = "ssl-dynamics sweep 2"
+FORMAT = "ssl-dynamics sweep 3"
 
 
 @dataclass(frozen=True, eq=False)

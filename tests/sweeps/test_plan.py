@@ -267,8 +267,8 @@ def test_store_of_another_version_of_a_function_is_refused(tmp_path):
 
 def test_stores_of_other_formats_are_refused(tmp_path, monkeypatch):
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 3")
-    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 2'"):
+    monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 4")
+    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 3'"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
 
 

@@ -180,6 +180,25 @@ def shift(steps):
     return predicted.s - predicted.population
 
 
+@pytest.mark.parametrize(
+    ("predictor", "s0"),
+    [(dyn.ClosedForm(), [0.1, 0.1, 0.1]), (dyn.Learned(0.7, [0.2, 0.5, 1.0]), [0.3, 0.1, 0.2])],
+    ids=["equal at first", "learned"],
+)
+def test_modes_of_views_are_those_of_the_inputs(predictor, s0):
+    """Also if their initial eigenvalues are equal, or if those of the predictor differ."""
+    views = dyn.Views.modes([1.0, 1.5, 1.0], [1.0, 1.0, 0.5], [1.0, 1.5, 1.0])
+    model = dyn.Model("euclidean", views=views, predictor=predictor)
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    W0 = rotation * np.sqrt(np.array(s0) / views.cross)
+    network = dyn.train(model, W0, 60, 0.1, batch_size=20_000, seed=range(12), record=20, progress=False)
+    report = dyn.compare(dyn.iterate(model, s0, 60, 0.1, record=20), network)
+    deviation = np.abs(report.network_modes - report.theory_modes)
+    # Student's t with 11 degrees of freedom exceeds 8 with a chance of 1e-5. Rounding is that of single precision.
+    assert (deviation < 8 * report.sampling_error + 1e-5 * report.theory_modes).all()
+    assert np.ptp(report.theory_modes[-1]) > 0.3 and (report.sampling_error < 0.02 * report.theory_modes).all()
+
+
 def test_common_steps_are_compared():
     sparse = dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, record=25)
     result = dyn.compare(sparse, of_seeds(networks(), 0))
