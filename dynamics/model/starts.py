@@ -225,3 +225,6 @@ def check_white_inputs(model: Model) -> None:
             "models use `solve` and `iterate`, from weights)"
         )
         errors.reject("model", requirement, model)
+    if model.depth > 1:
+        requirement = "have depth 1, because this analysis is not available for deep encoders (use `solve`, `iterate`)"
+        errors.reject("model", requirement, model)

@@ -224,7 +224,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
     with hinting(partial(faster, FLOW_METHODS, method, problem)):
         flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
-    if problem.by_eigenmodes:
+    if not problem.model.by_weights:
         _put_start(flow.observables, problem.s0, problem.times)
     sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
     trajectory = Trajectory(

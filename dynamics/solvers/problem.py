@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import Reconstruction
 from dynamics.model.model import Model, check_model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.memory import check_fits, check_size, check_steps
@@ -63,8 +64,11 @@ class Problem(Value):
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if the inputs are white, so that eigenvectors do not change and the state consists of eigenmodes."""
-        return not self.model.by_weights
+        """True if eigenvectors do not change, so that the state consists of one value for each mode.
+
+        False for the weights of a model with correlated inputs, and for the layers of a deep encoder.
+        """
+        return not self.model.by_weights and self.model.depth == 1
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
         """Return the problem with other initial eigenvalues or weights s0; only s0 is validated.
@@ -72,7 +76,7 @@ class Problem(Value):
         Both problems use the same vector field.
         """
         start = self.model.check_start(s0)
-        axes = 1 if self.by_eigenmodes else 2
+        axes = 2 if self.model.by_weights else 1
         return self.with_field(self.field, start, start.shape[:-axes])
 
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
@@ -291,6 +295,12 @@ def _check_batch(
         requirement = (
             "be left out for a learned predictor with correlated inputs, because fluctuations of such a predictor are "
             "predicted for white inputs only"
+        )
+        errors.reject("batch_size", requirement, batch_size)
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = (
+            "be left out for a deep encoder and for the target Reconstruction(), because fluctuations are predicted for "
+            "encoders of one layer and targets that follow the encoder"
         )
         errors.reject("batch_size", requirement, batch_size)
     if model.views is not None:

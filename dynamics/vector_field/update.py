@@ -44,6 +44,8 @@ def velocity(
     an encoder's representations. A tracked correlation is an exponential average of this correlation.
     """
     p = parameters
+    if learning_rate is None:
+        learning_rate = 1.0  # not used: the weights of a target that is no average are constant
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)
     target, predictor, tracked = state.target, state.predictor, state.tracked
     if target is not None:
