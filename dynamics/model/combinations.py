@@ -222,7 +222,8 @@ RULES = (
     ),
     CombinationRule(
         "depth",
-        "be 1 for correlated inputs and views of matrices, because the theory of layers assumes aligned singular vectors",
+        "be 1 for correlated inputs and views of matrices, because the theory of layers assumes aligned singular "
+        "vectors",
         lambda model: _deep(model) and model.by_weights,
     ),
     CombinationRule(

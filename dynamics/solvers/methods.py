@@ -222,7 +222,13 @@ def has_exact_solution(model: Model) -> bool:
     structure, solution = model.structure, model.generated.exact
     if solution is None or structure.predictor not in ("none", "closed form"):
         return False
-    if structure.tracked or structure.separate_target or model.by_weights or model.depth > 1 or model.parameters.epsilon.any():
+    if (
+        structure.tracked
+        or structure.separate_target
+        or model.by_weights
+        or model.depth > 1
+        or model.parameters.epsilon.any()
+    ):
         return False
     return solution.any_weight_decay or not np.any(model.weight_decay)
 

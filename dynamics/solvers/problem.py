@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.components import Reconstruction
+from dynamics.model.components import EMA, Reconstruction
 from dynamics.model.model import Model, check_model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.memory import check_fits, check_size, check_steps
@@ -29,6 +29,7 @@ SAMPLED_NUMBERS = {  # measured count of numbers in memory, for each pair of mod
     False: 30_000,
     True: 160_000,
 }
+PRODUCT = 1e-8  # relative accuracy to which the product of initial layers has to agree with s0
 CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, divided by rtol
 
 
@@ -39,7 +40,8 @@ class Problem(Value):
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
     closure, the way in which expectations are computed; a default is already filled in. rtol: relative accuracy of the
     eigenvalues. members: shape (...) of the ensemble. W_P0: initial weights (..., M, M) of a learned predictor, or None
-    for the default. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
+    for the default. layers0: initial singular values (..., L, M) of the layers of a deep encoder, or None for equal
+    layers. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
     long work.
     """
 
@@ -49,6 +51,7 @@ class Problem(Value):
     rtol: float
     members: tuple[int, ...]
     W_P0: npt.NDArray[np.float64] | None
+    layers0: npt.NDArray[np.float64] | None
     progress: bool | None
 
     @cached_property
@@ -60,6 +63,9 @@ class Problem(Value):
     def start(self) -> State:
         """Initial state of the dynamical variables, computed from the initial eigenvalues or weights s0."""
         start = self.field.start(self.s0)
+        if self.layers0 is not None:
+            target = self.layers0 if isinstance(self.model.target, EMA) else start.target
+            start = start._replace(encoder=self.layers0, target=target)
         return start if self.W_P0 is None else start._replace(predictor=self.W_P0)
 
     @property
@@ -69,6 +75,11 @@ class Problem(Value):
         False for the weights of a model with correlated inputs, and for the layers of a deep encoder.
         """
         return not self.model.by_weights and self.model.depth == 1
+
+    @property
+    def starts_from_s0(self) -> bool:
+        """True if encoder and target both have the eigenvalues s0 at first, and modes with s0 = 0 stay collapsed."""
+        return not self.model.by_weights and not isinstance(self.model.target, Reconstruction)
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
         """Return the problem with other initial eigenvalues or weights s0; only s0 is validated.
@@ -112,6 +123,7 @@ class FlowProblem(Problem):
         *,
         learning_rate: float | None = None,
         W_P0: npt.ArrayLike | None = None,
+        layers0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         atol: float = 1e-14,
@@ -131,6 +143,7 @@ class FlowProblem(Problem):
             until=_check_until(model, until),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
+            layers0=_layers(model, start, layers0),
             progress=_progress(progress),
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -170,6 +183,7 @@ class DescentProblem(Problem):
         batch_size: int | None = None,
         input_dimension: int | None = None,
         W_P0: npt.ArrayLike | None = None,
+        layers0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         record: int | Sequence[int] = 1,
@@ -195,6 +209,7 @@ class DescentProblem(Problem):
             batch=_check_batch(model, start, batch_size, input_dimension),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
+            layers0=_layers(model, start, layers0),
             progress=progress,
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -245,6 +260,27 @@ def _predictor_weights(
         )
         errors.reject("W_P0", requirement, W_P0)
     return None
+
+
+def _layers(model: Model, s0: npt.NDArray[np.float64], layers0: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
+    """Return validated initial singular values (..., L, M) of the layers; None if none are given.
+
+    s0: validated initial eigenvalues (..., M), or weights.
+    """
+    if layers0 is None:
+        return None
+    if model.depth == 1:
+        errors.reject("layers0", "be left out for an encoder of one layer", layers0)
+    shape = (model.depth, s0.shape[-1])
+    requirement = f"be finite singular values of shape (..., {shape[0]}, {shape[1]}), one for each layer and mode"
+    layers = errors.real_array("layers0", layers0, requirement)
+    if layers.shape[-2:] != shape:
+        raise errors.ArgumentError(f"Argument `layers0` must {requirement}, but has shape {layers.shape}.")
+    product = model.parameters.cross * layers.prod(axis=-2) ** 2
+    if not np.allclose(product, s0, rtol=PRODUCT, atol=0.0):
+        requirement = "have a product over the layers whose square, times the second moment of the mode, is s0"
+        errors.reject("layers0", requirement, layers)
+    return np.broadcast_to(layers, (*s0.shape[:-1], *shape))
 
 
 def _progress(progress: bool | None) -> bool | None:
@@ -299,8 +335,8 @@ def _check_batch(
         errors.reject("batch_size", requirement, batch_size)
     if model.depth > 1 or isinstance(model.target, Reconstruction):
         requirement = (
-            "be left out for a deep encoder and for the target Reconstruction(), because fluctuations are predicted for "
-            "encoders of one layer and targets that follow the encoder"
+            "be left out for a deep encoder and for the target Reconstruction(), because fluctuations are predicted "
+            "for encoders of one layer and targets that follow the encoder"
         )
         errors.reject("batch_size", requirement, batch_size)
     if model.views is not None:
