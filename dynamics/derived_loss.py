@@ -125,12 +125,14 @@ class PowerSum:
     """A quantity that the flow without weight decay conserves: a sum over modes of powers of s + epsilon.
 
     s are the eigenvalues of the correlation. alpha and epsilon are the parameters of the closed-form predictor, whose
-    eigenvalues are (s + epsilon)^alpha. The power is 1 + c alpha. formula: the sum as text. exponent: the number c.
-    value: function that returns the sum. decay: function that returns the rate at which the sum decays under weight
-    decay if epsilon = 0.
+    eigenvalues are (s + epsilon)^alpha. The power is 1 + a alpha. Each summand is divided by the second moment that the
+    views share in the mode. formula: the sum for white views as text. of_views: the sum for any views as text.
+    exponent: the number a. value: function that returns the sum. decay: function that returns the rate at which the sum
+    decays under weight decay if epsilon = 0.
     """
 
     formula: str
+    of_views: str
     exponent: int
     value: Function
     decay: Function

@@ -187,6 +187,7 @@ PUBLIC = {
     ),
     "concatenate",
     "Views",
+    "Momentum",
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),

@@ -162,6 +162,13 @@ STEPS = [
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
     click.option("--record", type=int, default=1, show_default=True, help="Number of steps between two records."),
 ]
+MOMENTUM = [
+    click.option(
+        "--momentum", type=float, default=0.0, show_default=True, help="Momentum mu of gradient descent (heavy ball)."
+    ),
+    click.option("--nesterov", is_flag=True, help="Use Nesterov's momentum."),
+    click.option("--decoupled", is_flag=True, help="Keep weight decay out of the buffer of momentum, as SGDW does."),
+]
 RTOL = click.option(
     "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."
 )

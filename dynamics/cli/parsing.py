@@ -8,6 +8,7 @@ from dynamics.cli.options import RANDOM
 from dynamics.cli.wording import in_options
 from dynamics.errors import ArgumentError
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
 
@@ -81,6 +82,14 @@ def _parameter(text: str) -> tuple[str, float]:
         return name.strip(), float(value)
     except ValueError:
         raise click.UsageError(f"--parameter must be NAME=VALUE, such as beta=0.1, but is {text!r}.") from None
+
+
+def momentum_of(values: Values) -> Any:
+    """Return the momentum that command-line options describe, and remove these options from ``values``."""
+    mu, nesterov, decoupled = (values.pop(name) for name in ("momentum", "nesterov", "decoupled"))
+    if (nesterov or decoupled) and not mu:
+        raise click.UsageError(f"{'--nesterov' if nesterov else '--decoupled'} requires --momentum.")
+    return Momentum(mu, nesterov, decoupled) if nesterov or decoupled else mu
 
 
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:

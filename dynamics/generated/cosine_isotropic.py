@@ -133,14 +133,14 @@ def forces_integrand(x, y, z1, t2, p1):
     )
 
 
-def conserved(s, alpha, epsilon):
+def conserved(s, alpha, epsilon, cross):
     """Return a sum over modes that the flow without weight decay conserves, (..., 1).
 
-    The sum is Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1). s: eigenvalues of the correlation. alpha, epsilon:
-    parameters of the predictor (s + epsilon)^alpha.
+    The sum is Sum_j[(epsilon + s[j])**(alpha + 1)/cross[j]]/(alpha + 1). s: eigenvalues of the correlation. alpha,
+    epsilon: parameters of the predictor (s + epsilon)^alpha. cross: second moments that the views share.
     """
     xp = s.__array_namespace__()
-    sum_1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
+    sum_1 = xp.sum((epsilon + s)**(alpha + 1) / cross, axis=-1, keepdims=True)
     return sum_1 / (alpha + 1)
 
 
@@ -169,7 +169,11 @@ DERIVED = DerivedLoss(
         Singularity(quantity="weights", at="z = 0", noiseless=True, conditions=1, order=-1, order_alone=None),
     ),
     conserved=PowerSum(
-        formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay
+        formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)",
+        of_views="Sum_j[(epsilon + s[j])**(alpha + 1)/cross[j]]/(alpha + 1)",
+        exponent=1,
+        value=conserved,
+        decay=conserved_decay,
     ),
     independent_modes=False,
 )

@@ -122,14 +122,14 @@ def forces_integrand(x, y, z1, t2, p1):
     )
 
 
-def conserved(s, alpha, epsilon):
+def conserved(s, alpha, epsilon, cross):
     """Return a sum over modes that the flow without weight decay conserves, (..., 1).
 
-    The sum is Sum_j[s[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
-    epsilon)^alpha.
+    The sum is Sum_j[s[j]/cross[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
+    epsilon)^alpha. cross: second moments that the views share.
     """
     xp = s.__array_namespace__()
-    return xp.sum(s, axis=-1, keepdims=True)
+    return xp.sum(s / cross, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
@@ -156,6 +156,8 @@ DERIVED = DerivedLoss(
         Singularity(quantity="weights", at="z1 = z2 = 0", noiseless=False, conditions=2, order=-1, order_alone=None),
         Singularity(quantity="weights", at="z = 0", noiseless=True, conditions=1, order=-1, order_alone=None),
     ),
-    conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
+    conserved=PowerSum(
+        formula="Sum_j[s[j]]", of_views="Sum_j[s[j]/cross[j]]", exponent=0, value=conserved, decay=conserved_decay
+    ),
     independent_modes=False,
 )

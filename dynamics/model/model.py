@@ -366,7 +366,10 @@ class Model(Value):
 
     @cached_property
     def _parameter_values(self) -> dict[str, Any]:
-        return parameters_of(self)
+        """Values of the parameters; those of the noise are left out if the views have moments of their own."""
+        is_white = self.views is None or isinstance(self.views, WhiteViews)
+        absent = () if is_white else options(self)["noise"].parameters("noise", self.noise)
+        return {name: value for name, value in parameters_of(self).items() if name not in absent}
 
     @isolated
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
@@ -417,8 +420,10 @@ class Model(Value):
             name: np.asarray(value, float)[..., None] for name, value in self._parameter_values.items()
         } | replaced
         symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
-        white = {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
-        of_views = white if self.views is None else self.views.parameters
+        if self.views is None:
+            of_views = {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
+        else:
+            of_views = self.views.parameters
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         of_loss = tuple(value for name, value in values.items() if name not in symbols)
         neutral = Parameters().map(lambda value: np.asarray(value)[..., None])

@@ -26,6 +26,7 @@ from dynamics.model.measured import Moments, augmented, measured_moments
 from dynamics.model.options import Option, check_keys, check_present
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value, make_read_only
+from dynamics.presentation.text import counted
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -302,6 +303,40 @@ class ModeViews(Views):
         return int(self.cross.shape[-1])
 
     @property
+    def are_alike(self) -> bool:
+        """True if all modes have the same moments."""
+        return all(bool((part == part[..., :1]).all()) for part in (self.online, self.cross, self.target))
+
+    @isolated
+    def mode(self, m: int) -> "ModeViews":
+        """Return the views of mode m alone, whose moments have the shape (..., 1).
+
+        Parameters
+        ----------
+        m : int
+            Index of a mode, from 0 to M - 1.
+
+        Returns
+        -------
+        ModeViews
+            Moments of one mode. If modes are independent, ``Model(loss, views=views.mode(m))`` is a model of this mode.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such mode.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> dyn.Views.modes([1.0, 1.5], [1.0, 1.0], [1.0, 1.5]).mode(1).online
+        array([1.5])
+        """
+        if errors.count("m", m, 0) >= self.count:
+            errors.reject("m", f"be the index of one of {counted(self.count, 'mode')}", m)
+        return ModeViews(*(_read_only(part[..., m : m + 1]) for part in (self.online, self.cross, self.target)))
+
+    @property
     def parameters(self) -> dict[str, FloatArray]:
         """Fields of ``Parameters`` that describe the views, each (..., M)."""
         excess1, excess2 = ((part - self.cross) / self.cross for part in (self.online, self.target))
@@ -318,7 +353,7 @@ class ModeViews(Views):
         return self.cross.shape[:-1]
 
     def __repr__(self) -> str:
-        return f"Views of {self.count} modes"
+        return f"Views of {counted(self.count, 'mode')}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -16,13 +16,16 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.schedules import StepSchedules
+from dynamics.model.views import ModeViews
 from dynamics.networks.run import TrainingRun
 from dynamics.networks.view_samplers import Sampler, sampler_of
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
-from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
+from dynamics.vector_field.weight_state import correlation, directions_of_inputs, initial, observables, predictor
 
 Array = Any  # an array of JAX, traced or not
 BATCH_ARRAYS = 7  # measured number of arrays (N, B) that are in memory while a step is computed
@@ -40,6 +43,7 @@ class LinearSpec(NamedTuple):
     batch_size: int
     units: str
     dtype: str
+    momentum: Momentum | None
 
 
 def step(
@@ -60,7 +64,7 @@ def step(
     views = sampler.draw(key, (weights.encoder.shape[1], spec.batch_size), spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
-    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
+    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root), spec.momentum)
 
 
 def _mean_loss(
@@ -119,7 +123,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     """
 
     def advance(
-        learning_rate: Array,
+        schedules: StepSchedules,
         parameters: Parameters,
         sampler: Sampler,
         root: Array | None,
@@ -129,7 +133,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
         stops: Array,
     ) -> tuple[State, State]:
         def one_step(i: Array, weights: State) -> State:
-            return step(spec, learning_rate, parameters, sampler, root, weights, jax.random.fold_in(key, i))
+            learning_rate, scheduled = schedules.at(i)
+            present = parameters._replace(**scheduled)
+            return step(spec, learning_rate, present, sampler, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
@@ -175,11 +181,13 @@ class LinearNetwork:
     @cached_property
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
-        program = _compiled(LinearSpec(model.generated, model.structure, run.batch_size, self.units, run.dtype))
+        program = _compiled(
+            LinearSpec(model.generated, model.structure, run.batch_size, self.units, run.dtype, run.momentum)
+        )
         root = None if model.input_root is None else jnp.asarray(model.input_root, run.dtype)
         scalars = p.map(lambda a: float(a[0]) if a.size == 1 else jnp.asarray(a, run.dtype))
         sampler = sampler_of(model, run.dtype)
-        return lambda *arguments: program(run.learning_rate, scalars, sampler, root, *arguments)
+        return lambda *arguments: program(run.schedules, scalars, sampler, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
         """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""
@@ -214,7 +222,7 @@ class LinearNetwork:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
         seen = observables(self.model.structure, self.model.parameters, records, self.model.input_root)
         return seen._asdict() | {
-            "t": self.run.learning_rate * steps,
+            "t": self.run.schedules.times(steps),
             "embeddings": embeddings,
         }
 
@@ -261,6 +269,7 @@ def linear_network(
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)
     remedy = "Record fewer steps (`record`), or train fewer seeds."
+    weights = update.with_buffers(weights, run.momentum)
     numbers = sum(part.size for part in weights if part is not None)
     itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)
@@ -274,6 +283,9 @@ def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     W_P = model.check_predictor_weights(W, W_P0)
     state = initial(structure, W, model.input_root, model.init)
+    if W_P is None and structure.predictor == "learned" and isinstance(model.views, ModeViews):
+        U = directions_of_inputs(W)
+        W_P = None if U is None else (U * model.init) @ U.T
     return state if W_P is None else state._replace(predictor=W_P)
 
 

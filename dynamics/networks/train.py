@@ -1,6 +1,6 @@
 """Define the function ``train``, which validates its arguments and trains a linear or a deep network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model, check_model
+from dynamics.model.momentum import Momentum, check_momentum
+from dynamics.model.schedules import PerStep, StepSchedules, is_single
 from dynamics.model.views import MatrixViews
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
 from dynamics.numerics.context import isolated
@@ -28,8 +30,10 @@ def train(
     model: Model,
     W0: "npt.ArrayLike | Network",
     steps: int,
-    learning_rate: float,
+    learning_rate: PerStep,
     *,
+    momentum: float | Momentum = 0.0,
+    schedules: Mapping[str, PerStep] | None = None,
     batch_size: int | None = None,
     seed: int | Sequence[int] = 0,
     record: int | Sequence[int] = 1,
@@ -57,8 +61,14 @@ def train(
         initial weights. For a deep network: a Network, which describes the network and its images.
     steps : int
         Number of steps, at least 0.
-    learning_rate : float
-        The learning rate eta > 0.
+    learning_rate : float, array_like of shape (steps,), or callable
+        The learning rate eta > 0: a number, or for a linear network also an array with one value for each step, or a
+        function of the step, from 0 to steps - 1, such as an Optax schedule. Values of a schedule may be 0.
+    momentum : float or Momentum
+        Momentum of gradient descent, as in ``iterate``. Only for linear networks; the momentum of a deep network is an
+        option of ``Network``.
+    schedules : dict, optional
+        Schedules of parameters of the model, as in ``iterate``. Only for linear networks.
     batch_size : int, optional
         Samples per step; default 10 000 for a linear network, 256 images for a deep network. If the views of the model
         keep samples (``Views.measured``), a linear network trains on these samples: by default on all in every step,
@@ -75,7 +85,7 @@ def train(
     W_P0 : array_like of shape (M, M), optional
         Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of the
         initial correlation C, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending
-        order of the eigenvalues of C.
+        order of the eigenvalues of C, or, for views of modes, in the order of these modes.
     probes : array_like of shape (P, N), optional
         P inputs to a linear network. The representations of these inputs at all recorded steps are returned as
         ``embeddings`` (..., T, P, M).
@@ -127,10 +137,17 @@ def train(
         errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:
         batch_size = IMAGES if isinstance(W0, Network) else _samples(model) or BATCH_SIZE
-    run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
+    steps = check_steps(steps)
+    per_step = StepSchedules.of(model, steps, learning_rate, schedules)
+    run = _checked_run(steps, per_step, check_momentum(momentum), batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
         options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
         _refuse("a deep network, because only linear networks have this option", **options)
+        own = {"momentum": run.momentum, "schedules": schedules}
+        _refuse("a deep network, because its momentum and its schedules are options of Network", **own)
+        if not is_single(learning_rate):
+            requirement = "be a number for a deep network, because its schedule is an option of Network"
+            errors.reject("learning_rate", requirement, learning_rate)
         return _train_deep(model, W0, run, checkpoint)
     if isinstance(W0, Images):
         errors.reject("W0", "be weights (M, N), or a Network", W0, "Write Network(images).")
@@ -148,7 +165,8 @@ def _samples(model: Model) -> int | None:
 
 def _checked_run(
     steps: int,
-    learning_rate: float,
+    schedules: StepSchedules,
+    momentum: Momentum | None,
     batch_size: int,
     seed: int | Sequence[int],
     record: int | Sequence[int],
@@ -157,12 +175,11 @@ def _checked_run(
     progress: bool | None,
 ) -> TrainingRun:
     """Return the settings that linear and deep networks share; raises ArgumentError if a setting is not valid."""
-    steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
     return TrainingRun(
         steps,
-        errors.positive_number("learning_rate", learning_rate),
+        schedules,
         errors.count("batch_size", batch_size),
         check_seeds(seed),
         np.ndim(seed) > 0,
@@ -170,6 +187,7 @@ def _checked_run(
         dtype,
         device,
         progress,
+        momentum,
     )
 
 

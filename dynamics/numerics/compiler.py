@@ -7,10 +7,12 @@ faster with the default options.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
+from threading import Lock
 from typing import Any
 
 import jax
+import numpy as np
 
 CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_experimental_ynn_fusion_type": "",  # the kinds of operations that are passed to YNNPACK: none
@@ -21,6 +23,44 @@ CPU_OPTIONS: dict[str, Any] = {
 def compiled(function: Callable[..., Any], platform: str) -> Callable[..., Any]:
     """Return a function that JAX compiles for a platform, such as "cpu", when it is first called."""
     return jax.jit(function, compiler_options=_known_options() if platform == "cpu" else None)
+
+
+def shared_by_threads(build: Callable[..., Callable[..., Any]]) -> Any:
+    """Decorate a function that returns a compiled function: keep its results, and let several threads call them.
+
+    Of the threads that call a compiled function for the first time, one compiles, and the others wait for the program.
+    """
+    lock = Lock()
+
+    @lru_cache(maxsize=32)
+    def kept(*key: Any) -> _Program:
+        return _Program(build(*key))
+
+    @wraps(build)
+    def program(*key: Any) -> _Program:
+        with lock:  # otherwise two threads could build two functions
+            return kept(*key)
+
+    vars(program).update(cache_clear=kept.cache_clear, cache_info=kept.cache_info)
+    return program
+
+
+class _Program:
+    """A compiled function, which only one thread at a time calls with arguments of new types or shapes."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.lock = function, Lock()
+        self.compiled: set[Any] = set()  # types and shapes of arguments for which there is a program
+
+    def __call__(self, *arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        kinds = (structure, *((np.shape(a), np.result_type(a), np.isscalar(a)) for a in leaves))
+        if kinds in self.compiled:
+            return self.function(*arguments)
+        with self.lock:
+            result = self.function(*arguments)
+            self.compiled.add(kinds)
+        return result
 
 
 @lru_cache

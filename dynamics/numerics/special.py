@@ -1,5 +1,6 @@
 """Compute special functions of the exact solutions accurately, also if their formulas overflow or terms cancel."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,38 +8,72 @@ import numpy.typing as npt
 
 from dynamics.numerics.axes import Array
 
-UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
-LARGE, SMALL = 1e100, 1e-100  # limits of the ratio level/lam0, between which float64 holds the square of the ratio
+NEGLIGIBLE = -40.0  # logarithm below which a number is lost next to 1
+LARGE, SMALL = 1e100, 1e-100  # limits of ratios, between which float64 holds the square of the ratio
+MODERATE = 100.0  # largest exponent x for which e^x counts as neither large nor small
 LATEST = 1e307  # upper limit of the time tau; for ratios below LARGE, lambda reaches the level long before this time
 NEAR = 0.1  # |w| below which the series of log(1 - w) is used
+EXACT, UNIT = 2.0**40, 2.0**-10  # multiples of UNIT below EXACT have exact differences
+ABOVE_ONE = 1 + 2**-52  # next number above 1
 CLOSE_TO_BRANCH = -1.02  # above this value of y + log|y|, y < 0 is close to the branch point y = -1
 
 
-def times_exp(a: npt.NDArray[np.float64], x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class LogRatio:
+    """The logarithm of a ratio of positive numbers, kept as a ratio, of which ``times_exp`` needs no logarithm.
+
+    NumPy's functions take the logarithm as an array. Numerator and denominator broadcast.
+    """
+
+    numerator: npt.NDArray[np.float64] | float
+    denominator: npt.NDArray[np.float64]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[np.float64]:
+        return np.log(self.numerator / self.denominator).astype(dtype or np.float64, copy=False)
+
+    def __neg__(self) -> "LogRatio":
+        return LogRatio(self.denominator, np.asarray(self.numerator))
+
+    def __truediv__(self, divisor: Any) -> Any:
+        return self if np.ndim(divisor) == 0 and divisor == 1 else np.asarray(self) / divisor
+
+
+def times_exp(
+    a: npt.NDArray[np.float64], x: npt.NDArray[Any] | LogRatio, out: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float64]:
     """Return a e^x, also if e^x alone overflows.
 
-    If x is in extended precision, the result is accurate to the rounding of float64.
+    If x is in extended precision, the result is accurate to the rounding of float64. out: array for the result.
     """
+    if isinstance(x, LogRatio):
+        return np.divide(a * x.numerator, x.denominator, out=out)
     rounded = np.asarray(x, float)
     root = np.exp(rounded / 2)
     if x.dtype == np.float64:
-        return a * root * root
+        return np.multiply(a * root, root, out=out)
     with np.errstate(invalid="ignore"):
         rest = np.where(np.isfinite(rounded), x - rounded, 0).astype(float)
-    return a * root * root * (1 + rest)
+    return np.multiply(a * root * root, 1 + rest, out=out)
 
 
-def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[Any]:
+def linear_growth(
+    log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau: npt.ArrayLike
+) -> npt.NDArray[Any] | LogRatio:
     """Return log(x(tau)/x(0)) for dx/dtau = b x + c, x(0) > 0; not a number once x has passed through zero.
 
-    The ratio x(tau)/x(0) equals e^(b tau) + c/x(0) (e^(b tau) - 1)/b; to avoid overflow, the larger of these two terms
-    is factored out. log_x0: log x(0). Arguments broadcast.
+    The ratio x(tau)/x(0) equals e^(b tau) + c/x(0) (e^(b tau) - 1)/b. If both terms are positive and neither large nor
+    small, the result is the logarithm of their sum; otherwise the larger of the terms is factored out, to avoid
+    overflow. log_x0: log x(0). Arguments broadcast.
     """
     b, tau = np.asarray(b), np.asarray(tau)
     with np.errstate(all="ignore"):
         exponent, sign = b * tau, np.sign(c)
         size = np.abs(exponent)
         weight = np.where(size > 1, -np.expm1(-size) / np.abs(b), tau * _exprel(-size))
+        if np.result_type(log_x0, c, exponent) == np.float64 and _moderate(log_x0, c, exponent, weight):
+            total = np.asarray(c * np.exp(-np.asarray(log_x0)) * (weight * np.exp(np.maximum(exponent, 0))))
+            total += np.exp(exponent)
+            return LogRatio(total, np.asarray(1.0))
         first, second = np.minimum(exponent, 0), np.log(np.abs(c) * weight) - log_x0
         gap, total = np.asarray(first - second), np.asarray(np.maximum(first, second))
         for function in (np.abs, np.negative, np.exp, np.log1p):  # in place, because the arrays may be large
@@ -50,6 +85,12 @@ def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau
         total = np.asarray(total + np.maximum(exponent, 0))
         np.copyto(total, 0, where=tau == 0)
         return total
+
+
+def _moderate(log_x0: npt.ArrayLike, c: npt.ArrayLike, exponent: npt.NDArray[Any], weight: npt.NDArray[Any]) -> bool:
+    """Return True if the terms of ``linear_growth`` are positive, and their sum is in the range of float64."""
+    logarithms = (exponent, np.abs(log_x0), np.abs(np.log(c)), np.log(weight))
+    return all(bool(np.all(logarithm < MODERATE)) for logarithm in logarithms)
 
 
 def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -85,7 +126,7 @@ def _exprel(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def lambert_growth(
     lam0: npt.ArrayLike, log_lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
-) -> npt.NDArray[Any]:
+) -> npt.NDArray[Any] | LogRatio:
     """Return log(lambda(tau)/lam0), where d lambda/dtau = lambda^2 (q - lambda)/q^2 and lambda(0) = lam0 > 0.
 
     level: the stationary value q of lambda. The solution is lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)),
@@ -99,19 +140,21 @@ def lambert_growth(
         ratio = level / lam0
         y0 = ratio - 1
         c = _difference(y0, np.minimum(tau, LATEST), np.log(np.abs(y0)).astype(float))
-        y, negative = _guess_above(c), np.broadcast_to(y0 < 0, c.shape)
-        if negative.any():
-            np.copyto(y, _guess_below(c), where=negative)
-        y = _fritsch(y, c)
-        y[c < UNDERFLOW] = 0.0
+        np.maximum(c, NEGLIGIBLE, out=c)
+        negative = y0 < 0
+        y = _fritsch(_guess(c, negative), c)
         y += 1
-        close = negative & (c > CLOSE_TO_BRANCH)
-        if close.any():
-            y[close] = _at_branch(*(np.broadcast_to(a, c.shape)[close] for a in (ratio, tau)))
-        growth = np.log(ratio.astype(float) / y)
+        if negative.any():
+            close = negative & (c > CLOSE_TO_BRANCH)
+            if close.any():
+                y[close] = _at_branch(*(np.broadcast_to(a, c.shape)[close] for a in (ratio, tau)))
+        if (tau == 0).any():
+            np.copyto(y, ratio.astype(float), where=tau == 0)
         far = ~((ratio > SMALL) & (ratio < LARGE))
-        if far.any():
-            np.copyto(growth, _far_growth(ratio, log_lam0, level, tau, y), where=far)
+        if not far.any():
+            return LogRatio(ratio.astype(float), y)
+        growth = np.log(ratio.astype(float) / y)
+        np.copyto(growth, _far_growth(ratio, log_lam0, level, tau, y), where=far)
         return np.where(tau == 0, 0.0, growth)
 
 
@@ -157,41 +200,74 @@ def _log_remainder(w: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a - b + shift in float64, for a and b in extended precision.
 
-    a and b are split into two float64 each, and Knuth's formula gives the rounding error of the difference.
+    a and b are split into two float64 each. If both are below EXACT, the first parts are multiples of UNIT, so that
+    their difference is exact. Otherwise Knuth's formula gives the rounding error of the difference.
     """
-    (high_a, low_a), (high_b, low_b) = ((high, (x - high).astype(float)) for x in (a, b) for high in [x.astype(float)])
+    small = bool(np.all(np.abs(a) < EXACT) and np.all(np.abs(b) < EXACT))
+    (high_a, low_a), (high_b, low_b) = (_split(x, small) for x in (a, b))
     difference = high_a - high_b
+    if small:
+        difference += (low_a + shift) - low_b
+        return difference
     back = difference - high_a
     rest = (high_a - (difference - back)) - (high_b + back)
     return difference + (rest + (low_a - low_b) + shift)
 
 
+def _split(x: npt.NDArray[Any], small: bool) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return two arrays of float64 with the sum x; the first are multiples of UNIT if ``small`` is True."""
+    high = (np.round(x / UNIT) * UNIT if small else x).astype(float)
+    return high, (x - high).astype(float)
+
+
+def _guess(c: npt.NDArray[Any], negative: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """Return an approximation of the root y of y + log|y| = c; ``negative`` is True where -1 < y < 0."""
+    if not negative.any():
+        return _guess_above(c)
+    below = _guess_below(c)
+    return below if negative.all() else np.where(negative, below, _guess_above(c))
+
+
 def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an approximation, with an error of up to 8 %, of the positive root y of y + log(y) = c."""
-    softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
-    return softplus / (1 + np.log1p(softplus) / (2 + softplus))
+    softplus = np.maximum(c, 0.0) + np.log(ABOVE_ONE + np.exp(-np.abs(c)))  # above zero
+    return softplus / (1 + np.log(1 + softplus) / (2 + softplus))
 
 
 def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return an approximation, with an error of up to 0.3 %, of the root -1 < y < 0 of y + log|y| = c.
+    """Return an approximation, with an error of up to 0.06 %, of the root -1 < y < 0 of y + log|y| = c.
 
-    For c < -3 the root is computed by a series at y = 0, otherwise by a series at the branch point y = -1. The last
-    coefficients of the latter series are fitted.
+    The factor e^-y of y = -e^c e^-y is a polynomial in the variable p of the series at the branch point y = -1.
     """
     x = np.exp(np.minimum(c, -1.0))
-    p = np.sqrt(2 * (1 - np.e * x))
-    return np.where(c < -3, -x * (1 + x), p * (1 - p * (1 / 3 - p * (0.13049 - 0.029405 * p))) - 1)
+    p = np.sqrt(2 - 2 * np.e * x)
+    return x * (p * (2.6109 - p * (1.8027 - p * (0.79926 - p * 0.15973))) - 2.7092)
 
 
 def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the root of y + log|y| = c near the guess y, by two steps of a fourth-order method.
+    """Change the guess y into the root of y + log|y| = c near it, by two steps of a fourth-order method; return y.
 
+    A step multiplies y by 1 + (m/u) (v - m)/(v - 2m), where m = c - y - log|y|, u = 1 + y and v = 2u (u + 2m/3). It is
+    computed in place, because new arrays for all terms would take as long as the operations.
     Fritsch, Shafer, Crowley, Communications of the ACM 16, 123 (1973).
     """
+    m, u, v, w = (np.empty_like(y) for _ in range(4))
     for _ in range(2):
-        mismatch, slope = c - y - np.log(np.abs(y)), 1 + y
-        twice = 2 * slope * (slope + mismatch * (2 / 3))
-        y = y * (1 + mismatch / slope * ((twice - mismatch) / (twice - 2 * mismatch)))
+        np.log(np.abs(y, out=m), out=m)
+        m += y
+        np.subtract(c, m, out=m)
+        np.add(y, 1, out=u)
+        np.multiply(m, 2 / 3, out=v)
+        v += u
+        v *= u
+        v *= 2
+        v -= m
+        np.subtract(v, m, out=w)
+        v /= w
+        m /= u
+        m *= v
+        m += 1
+        y *= m
     return y
 
 

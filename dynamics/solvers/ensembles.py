@@ -28,12 +28,12 @@ Result = TypeVar("Result")
 
 SAMPLE = 2  # members of a group whose rough trajectories determine the rules of level 0; 4 times as many per level
 STATES = 8  # number of states that are used of each rough trajectory
-ROUGH = 1e-3  # relative accuracy of the rough trajectories
+ROUGH = 1e-2  # relative accuracy of the rough trajectories
 HIGHEST = 3  # highest level of quadrature rules
 STRICTER = 0.3  # factor of the tolerance for rules of level 0; from level to level the tolerance falls to a tenth
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
-BLOCK = {"cpu": 128}  # number of quadrature nodes that are evaluated at once on a CPU
+BLOCK = {"cpu": 64}  # number of quadrature nodes that are evaluated at once on a CPU
 WIDE_BLOCK = 4_096  # number of quadrature nodes that are evaluated at once on an accelerator
 ELEMENTS = {"cpu": 32_000}  # number of values of an integrand, of all modes, that stay in the cache of a CPU core
 WIDE_ELEMENTS = 50_000_000  # number of values of an integrand that are evaluated at once on an accelerator
@@ -156,8 +156,9 @@ def in_turn(
     parts: arrays of member indices, the result of ``Division.parts``. compute: function that computes a part. devices:
     JAX devices that ``compute`` uses. On a CPU the parts are computed on all cores.
     """
-    yield parts[0], compute(parts[0])  # computed alone, because the first call compiles
-    if len(parts) > 1:
-        # An accelerator computes one part while the result of another part is copied.
-        threads = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2
-        yield from in_order(parts[1:], compute, threads)
+    # An accelerator computes one part while the result of another part is copied.
+    threads = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2
+    if len(parts) == 1 or threads == 1:
+        yield from ((part, compute(part)) for part in parts)
+    else:
+        yield from in_order(parts, compute, threads)

@@ -9,7 +9,7 @@ expensive.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import diffrax
@@ -21,7 +21,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.compiler import compiled
+from dynamics.numerics.compiler import compiled, shared_by_threads
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
@@ -161,7 +161,7 @@ def _solve_part(
 # --- compiled -------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=32)
+@shared_by_threads
 def _compiled(
     generated: DerivedLoss,
     structure: Structure,

@@ -55,10 +55,10 @@ def exact_flow(problem: FlowProblem) -> Flow:
     else:
         with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(work, blocks))
-    if lam is None:
-        lam = s if closed_form else np.ones_like(s)
-    s, lam = (a.reshape(*batch, *s.shape[1:]) for a in (s, lam))
-    return Flow(Observables(s, s, lam), blow_up.reshape(batch))
+    shape = (*batch, *s.shape[1:])
+    whole = s.reshape(shape)
+    predictor = lam.reshape(shape) if lam is not None else whole if closed_form else np.ones(shape)
+    return Flow(Observables(whole, whole, predictor), blow_up.reshape(batch))
 
 
 def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> bool:
@@ -110,14 +110,18 @@ def _fill(
     diverged = t >= blow_up[members, None, None]
     t = t if np.ndim(cross) == 0 and cross == 1 else cross * t
 
-    def completed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        values = values if start.all() else np.where(start == 0, 0.0, values)
-        return np.where(diverged, np.inf, values) if diverged.any() else values
+    def complete(values: npt.NDArray[np.float64]) -> None:
+        if not start.all():
+            np.copyto(values, 0.0, where=start == 0)
+        if diverged.any():
+            np.copyto(values, np.inf, where=diverged)
 
     with np.errstate(all="ignore"):
         growth = solution.growth(lam0, log_lam0, t, alpha, *numbers)
-        s[block] = completed(times_exp(start, growth))
+        times_exp(start, growth, out=s[block])
+        complete(s[block])
         if lam is not None:
             normal, first = (lam0 > NORMAL) & (lam0 < 1 / NORMAL), lam0.astype(float)
             from_start, from_one = np.where(normal, first, 1.0), np.where(normal, 0.0, log_lam0)
-            lam[block] = completed(times_exp(from_start, from_one + alpha * growth))
+            times_exp(from_start, from_one + alpha * growth, out=lam[block])
+            complete(lam[block])

@@ -23,6 +23,7 @@ DIFFICULT_MEMBER = 0.15  # seconds in which SciPy integrates a member that heyok
 LONG = 2.0  # estimated seconds of a run in NumPy above which compiling the descent map saves time
 STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds of a step; seconds per eigenvalue and node; number of nodes
 
+SCHEDULED = "with functions of time, which only a step-by-step integration in Python can call"
 COARSE = 1e-5  # relative accuracy that is sufficient for a picture
 
 P = TypeVar("P", bound=Problem)
@@ -109,6 +110,8 @@ class Exact(Method[FlowProblem, Flow]):
         """
         if problem.until is not None:
             return f"with until='{problem.until}'"
+        if not problem.schedules.are_constant:
+            return SCHEDULED
         if problem.closure != "gaussian" or not has_exact_solution(problem.model):
             return f"for {problem.model}, which has no exact solution"
         return None
@@ -240,6 +243,8 @@ def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
     """
     if problem.until is not None:
         return f"with until='{problem.until}'"
+    if not problem.schedules.are_constant:
+        return SCHEDULED
     if not problem.by_eigenmodes:
         return "for a model with `inputs`" if problem.model.by_weights else "for a deep encoder"
     return "with the closure 'monte_carlo'" if problem.closure == "monte_carlo" else None

@@ -1,7 +1,7 @@
 """Validate the arguments of ``solve`` and ``iterate``: a model, initial eigenvalues or weights, and options."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -12,7 +12,9 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.components import EMA, Reconstruction
 from dynamics.model.model import Model, check_model
+from dynamics.model.momentum import Momentum, check_momentum, momentum_settings
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.schedules import PerStep, StepSchedules, TimeSchedules
 from dynamics.numerics.memory import check_fits, check_size, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
@@ -22,6 +24,7 @@ from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.extremes import extreme_argument
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
+from dynamics.vector_field.update import with_buffers
 
 MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
 MOST_WEIGHTS = 128  # number of weights up to which fluctuations are predicted for correlated inputs
@@ -104,13 +107,13 @@ class Problem(Value):
 class FlowProblem(Problem):
     """The arguments of ``solve``, validated.
 
-    times: times of the result, (T,). learning_rate: learning rate, for models with an ``EMA`` target or a tracked
-    correlation, whose decay is given per step; None for other models. atol: absolute accuracy of the eigenvalues.
-    until: "steady" to end the solution at a steady state, or None.
+    times: times of the result, (T,). schedules: learning rate, for models with an ``EMA`` target or a tracked
+    correlation, whose decay is given per step, and parameters that depend on time. atol: absolute accuracy of the
+    eigenvalues. until: "steady" to end the solution at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]
-    learning_rate: float | None
+    schedules: TimeSchedules
     atol: float
     until: str | None
 
@@ -121,7 +124,8 @@ class FlowProblem(Problem):
         s0: npt.ArrayLike,
         times: npt.ArrayLike,
         *,
-        learning_rate: float | None = None,
+        learning_rate: float | Callable[[float], float] | None = None,
+        schedules: Mapping[str, Any] | None = None,
         W_P0: npt.ArrayLike | None = None,
         layers0: npt.ArrayLike | None = None,
         closure: str | None = None,
@@ -132,15 +136,17 @@ class FlowProblem(Problem):
     ) -> Self:
         """Return the problem that arguments of ``solve`` describe; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
+        checked_times = check_times(times)
+        of_time = TimeSchedules.of(model, checked_times, learning_rate, schedules)
         problem = cls(
             model=model,
             s0=start,
-            times=check_times(times),
-            learning_rate=model.check_learning_rate(learning_rate),
+            times=checked_times,
+            schedules=of_time,
             closure=choose_closure(model, closure),
             rtol=errors.positive_number("rtol", rtol),
             atol=errors.positive_number("atol", atol),
-            until=_check_until(model, until),
+            until=_check_until(model, until, of_time),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
             layers0=_layers(model, start, layers0),
@@ -153,21 +159,27 @@ class FlowProblem(Problem):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that the resulting trajectory keeps in its ``settings``, by name."""
-        names = ("closure", "rtol", "atol", "learning_rate", "until")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("closure", "rtol", "atol", "until")} | self.schedules.settings
+
+    @property
+    def learning_rate(self) -> Any:
+        """Learning rate of the flow, a number or a function of time; None if the flow does not depend on it."""
+        return self.schedules.learning_rate
 
 
 @dataclass(frozen=True, eq=False)
 class DescentProblem(Problem):
     """The arguments of ``iterate``, validated.
 
-    record: number of steps between two records, or a list of steps to record. recorded: all recorded steps (T,),
-    including step 0 and the last step. batch: batch size and number of inputs of the networks for which fluctuations
-    are predicted; None if no batch size is given.
+    schedules: learning rate, and parameters that change with the step. momentum: None for gradient descent without
+    momentum. record: number of steps between two records, or a list of steps to record. recorded: all recorded steps
+    (T,), including step 0 and the last step. batch: batch size and number of inputs of the networks for which
+    fluctuations are predicted; None if no batch size is given.
     """
 
     steps: int
-    learning_rate: float
+    schedules: StepSchedules
+    momentum: Momentum | None
     record: int | list[int]
     recorded: npt.NDArray[np.int64]
     batch: tuple[int, int] | None
@@ -178,8 +190,10 @@ class DescentProblem(Problem):
         model: Model,
         s0: npt.ArrayLike,
         steps: int,
-        learning_rate: float,
+        learning_rate: PerStep,
         *,
+        momentum: float | Momentum = 0.0,
+        schedules: Mapping[str, PerStep] | None = None,
         batch_size: int | None = None,
         input_dimension: int | None = None,
         W_P0: npt.ArrayLike | None = None,
@@ -193,7 +207,7 @@ class DescentProblem(Problem):
         start, axes = _start(model, s0)
         steps = check_steps(steps)
         count = record_count(record, steps)
-        learning_rate = errors.positive_number("learning_rate", learning_rate)
+        per_step, checked_momentum = StepSchedules.of(model, steps, learning_rate, schedules), check_momentum(momentum)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)
         check_memory(model, start, count, "Record fewer steps (`record`), or use `sweep`, which writes to disk.")
@@ -201,12 +215,13 @@ class DescentProblem(Problem):
             model=model,
             s0=start,
             steps=steps,
-            learning_rate=learning_rate,
+            schedules=per_step,
+            momentum=checked_momentum,
             closure=closure,
             rtol=rtol,
             record=np.asarray(record).tolist(),
             recorded=record_steps(record, steps),
-            batch=_check_batch(model, start, batch_size, input_dimension),
+            batch=_check_batch(model, start, batch_size, input_dimension, per_step, checked_momentum),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
             layers0=_layers(model, start, layers0),
@@ -218,10 +233,20 @@ class DescentProblem(Problem):
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments that the resulting trajectory keeps in its ``settings``, by name."""
-        names = ("learning_rate", "steps", "record", "closure", "rtol")
         batch_size, input_dimension = self.batch or (None, None)
         of_batch = {"batch_size": batch_size, "input_dimension": input_dimension}
-        return {name: getattr(self, name) for name in names} | of_batch
+        others = {name: getattr(self, name) for name in ("steps", "record", "closure", "rtol")}
+        return self.schedules.settings | momentum_settings(self.momentum) | others | of_batch
+
+    @property
+    def learning_rate(self) -> Any:
+        """Learning rate, a number or an array with one value for each step."""
+        return self.schedules.learning_rate
+
+    @property
+    def start(self) -> State:
+        """Initial state of the dynamical variables, with the buffers of momentum."""
+        return with_buffers(super().start, self.momentum)
 
 
 def because_of_extremes(problem: Problem) -> str:
@@ -230,7 +255,7 @@ def because_of_extremes(problem: Problem) -> str:
     The cause is an argument or a parameter of the model with an extreme value. The result is empty if the cause is s0.
     """
     arguments = {name: getattr(problem, name, None) for name in ("s0", "times", "learning_rate")}
-    arguments = {name: value for name, value in arguments.items() if value is not None}
+    arguments = {name: value for name, value in arguments.items() if value is not None and not callable(value)}
     name, value = extreme_argument(problem.model, problem.s0, **arguments)
     return "" if name == "s0" else f", because `{name}` is {errors.excerpt(value)}"
 
@@ -298,9 +323,12 @@ def check_times(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return checked
 
 
-def _check_until(model: Model, until: str | None) -> str | None:
+def _check_until(model: Model, until: str | None, schedules: TimeSchedules) -> str | None:
     if until is None:
         return None
+    if not schedules.are_constant:
+        requirement = "be left out with schedules, because a flow that depends on time has no steady state"
+        errors.reject("until", requirement, until)
     errors.choice("until", until, ("steady",))
     if model.by_weights:
         requirement = "be left out for a model with `inputs`, because steady states are detected for eigenmodes only"
@@ -309,7 +337,12 @@ def _check_until(model: Model, until: str | None) -> str | None:
 
 
 def _check_batch(
-    model: Model, s0: npt.NDArray[np.float64], batch_size: int | None, input_dimension: int | None
+    model: Model,
+    s0: npt.NDArray[np.float64],
+    batch_size: int | None,
+    input_dimension: int | None,
+    schedules: StepSchedules,
+    momentum: Momentum | None,
 ) -> tuple[int, int] | None:
     """Return the validated batch size and number of inputs; None if no batch size is given."""
     if batch_size is None:
@@ -317,6 +350,13 @@ def _check_batch(
             requirement = "be left out without `batch_size`, because only predictions at finite batch size depend on it"
             errors.reject("input_dimension", requirement, input_dimension)
         return None
+    if momentum is not None or not schedules.are_constant:
+        name = "schedules" if momentum is None else "momentum"
+        requirement = (
+            f"be left out with {name}, because fluctuations are predicted for steps that are all alike and depend on "
+            "the present gradient only"
+        )
+        errors.reject("batch_size", requirement, batch_size)
     if s0.ndim > (2 if model.by_weights else 1):
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
         errors.reject("batch_size", requirement, batch_size)

@@ -1,8 +1,20 @@
-"""Compute the blocks of a sweep with an executor (threads, processes, or a cluster), few blocks at a time."""
+"""Compute and write the blocks of a sweep with an executor (threads, processes, or a cluster), few blocks at a time.
+
+Threads and processes on this machine write the blocks that they compute, so that compression and writing use all cores.
+Workers of a cluster, which may have other disks, return their blocks to this process, which writes them.
+"""
 
 import os
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from functools import cache
 from multiprocessing import parent_process
 from threading import Thread
@@ -10,8 +22,10 @@ from typing import Any
 
 from dynamics import errors
 from dynamics.sweeps.block import Evaluator, Outcome, compute
+from dynamics.sweeps.chunks import BlockFiles
 from dynamics.sweeps.grid import Values
 from dynamics.sweeps.plan import SweepPlan
+from dynamics.sweeps.store import Store
 
 PER_WORKER = 2  # number of blocks that are submitted for each worker: one to compute, and one that waits
 MANY = 64  # number of blocks that are submitted if the number of workers is unknown, or may grow
@@ -44,27 +58,34 @@ def check_executor(executor: Any) -> Executor:
     return executor
 
 
-def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
+def outcomes(
+    plan: SweepPlan, numbers: Iterable[int], executor: Executor, store: Store | None
+) -> Generator[tuple[int, Outcome], None, None]:
     """Yield the number and the outcome of each block in ``numbers``, in the order of completion.
 
     Few blocks are submitted to the executor at a time. If a block fails, no further blocks are submitted, and waiting
-    blocks are cancelled. Blocks that are already being computed are still yielded; then SweepError is raised.
+    blocks are cancelled. Blocks that are already being computed are still yielded; then SweepError is raised. store:
+    store to which each block has been written when it is yielded; None to write no block.
     """
     remaining, failure = iter(numbers), None
-    call = compute if isinstance(executor, LocalExecutor) else compute_in_worker
     pending: dict[Future[Outcome], int] = {}
+    here = isinstance(executor, (LocalExecutor, ThreadPoolExecutor, ProcessPoolExecutor))
+    work = work_in_worker if isinstance(executor, ProcessPoolExecutor) or not here else compute_and_write
     try:
         while True:
             limit = _limit(executor)
             while failure is None and len(pending) < limit and (number := next(remaining, None)) is not None:
+                files = store.block(number) if store and here else None
                 try:
-                    pending[executor.submit(call, plan.evaluate, plan.grid.values(number))] = number
+                    pending[executor.submit(work, plan.evaluate, plan.grid.values(number), files)] = number
                 except Exception as error:  # raised by an executor that is broken or shut down
                     failure = block_failure(plan, number, error)
             if not pending:
                 break
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 number, reason = pending.pop(future), _error_of(future)
+                if reason is None and store and not here:
+                    reason = error_of_writing(store.block(number), future.result())
                 if reason is None:
                     yield number, future.result()
                 elif isinstance(reason, KeyboardInterrupt):
@@ -79,13 +100,23 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
         raise failure
 
 
-def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute a block in a worker process, and let this process end when its parent process ends.
+def compute_and_write(evaluate: Evaluator, values: dict[str, Values], files: BlockFiles | None) -> Outcome:
+    """Compute a block, and write its arrays to files; the outcome then has no arrays.
 
-    evaluate: function that returns the arrays of a block. values: values of the axes of the grid in the block.
+    evaluate: function that returns the arrays of a block. values: values of the axes of the grid in the block. files:
+    files of the block; None to write no files, and to return the arrays.
     """
+    outcome = compute(evaluate, values)
+    if files is None:
+        return outcome
+    files.write(outcome.arrays)
+    return outcome._replace(arrays={})
+
+
+def work_in_worker(evaluate: Evaluator, values: dict[str, Values], files: BlockFiles | None) -> Outcome:
+    """Call ``compute_and_write`` in a worker process, and let this process end when its parent process ends."""
     end_with_parent()
-    return compute(evaluate, values)
+    return compute_and_write(evaluate, values, files)
 
 
 @cache
@@ -106,6 +137,15 @@ def _error_of(future: Future[Outcome]) -> BaseException | None:
         return future.exception()
     except CancelledError as error:  # cancelled from outside, for example by a cluster that was shut down
         return error
+
+
+def error_of_writing(files: BlockFiles, outcome: Outcome) -> Exception | None:
+    """Write the arrays of a block; return the error if they cannot be written, for example because the disk is full."""
+    try:
+        files.write(outcome.arrays)
+    except (ValueError, OSError) as error:
+        return error
+    return None
 
 
 def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.SweepError:

@@ -62,15 +62,13 @@ def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoRetur
     raise errors.SweepError(message) from cause
 
 
-def seal(store: Path, number: int, files: Iterable[str]) -> int:
+def seal(number: int, contents: Iterable[tuple[str, bytes]]) -> int:
     """Return the seal of a block, a checksum that marks the block as completely written.
 
-    The seal is one plus the CRC-32 of the number of the block and of the names and contents of ``files``.
+    The seal is one plus the CRC-32 of the number of the block and of the names and contents of its files.
     """
     checksum = zlib.crc32(str(number).encode())
-    for name in files:
-        file = store / name
-        content = file.read_bytes() if file.is_file() else b""  # Zarr writes no chunk that has only missing values
+    for name, content in contents:
         checksum = zlib.crc32(f"{name} {len(content)}".encode(), checksum)
         checksum = zlib.crc32(content, checksum)
     return 1 + checksum

@@ -1,7 +1,7 @@
-"""Create the Zarr store of a sweep, write blocks of results to the store, and read the store.
+"""Create the Zarr store of a sweep, find the blocks that it lacks, and read the store.
 
 A store can be read at any time. Zarr divides an array into chunks, each of which is a file. A block consists of exactly
-one chunk of every array, so that two blocks never write the same file. Zarr writes each file atomically.
+one chunk of every array, so that two blocks never write the same file (see ``chunks``).
 
 Each block also has a seal, a checksum that marks the block as completely written (see ``integrity``). The seal is
 written after all other files of the block. If a sweep was killed, or if files were damaged, the blocks without a valid
@@ -27,27 +27,24 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dynamics import errors
 from dynamics.model.fingerprint import as_read, differences
 from dynamics.sweeps.block import STATUS, NamedArray
+from dynamics.sweeps.chunks import CODECS, LARGEST, SEAL, STATUS_VARIABLE, BlockFiles, Variable
 from dynamics.sweeps.grid import Grid
 from dynamics.sweeps.integrity import (
+    DIGEST,
     DIGESTS,
     METADATA,
     check_attributes,
     check_files,
     damaged,
     digests_of,
-    seal,
     with_digest,
 )
 
-SEAL = "seal"  # name of the array that contains the seals of all blocks
-CODECS = (ZstdCodec(level=0), Crc32cCodec())
 ABANDONED = 86_400  # an unfinished store that is older than this number of seconds was left by a sweep that was killed
-LARGEST = 2**31 - 1  # largest number of bytes of a chunk that can be compressed
 SECTOR = 4096  # the size of a file on the disk is a multiple of this number of bytes
 ABOUT = {
     "s": "eigenvalue s",
@@ -58,29 +55,11 @@ ABOUT = {
 }
 
 
-class Variable(NamedTuple):
-    """Description of a result array, such as the eigenvalues s (time, mode), at a single grid point.
-
-    dims: names of the axes at a grid point. shape: lengths of these axes. dtype: type of the numbers.
-    """
-
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def bytes(self, points: int) -> int:
-        """Return the size in bytes of the described array for ``points`` grid points, before compression."""
-        return points * math.prod(self.shape) * self.dtype.itemsize
-
-
 class Layout(NamedTuple):
     """Description of all arrays in the store of a sweep."""
 
     variables: dict[str, Variable]  # all arrays except the status
     coordinates: dict[str, NamedArray]  # all coordinates except the axes of the grid
-
-
-STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 
 
 # --- identity of the sweep ------------------------------------------------------------------------------------------
@@ -235,34 +214,37 @@ def _create_array(
     )
 
 
-def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
-    """Return the descriptions of all arrays in the results of a block, except the status."""
-    axes = len(grid.axes)
-    return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
-
-
-# --- reading and writing --------------------------------------------------------------------------------------------
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 class Store:
-    """An existing store of a sweep, to which blocks can be written."""
+    """An existing store of a sweep.
+
+    path: folder of the store. grid: grid of the sweep. variables: descriptions of all arrays except the status.
+    """
 
     def __init__(self, path: Path, grid: Grid) -> None:
-        for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when an earlier process was killed
+        for unfinished in path.rglob("*.partial"):  # files that processes were writing when they were killed
             unfinished.unlink()
-        self.path, self.grid, axes = path, grid, len(grid.axes)
+        self.path, self.grid = path, grid
         try:
             group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
             about = dict(group.attrs)
             check_files(path, about)
-            self.arrays: dict[str, Any] = {name: group[name] for name in about["variables"].split()}
-            self.status, self.seals = group["status"], group[SEAL]
+            arrays: dict[str, Any] = {name: group[name] for name in about["variables"].split()}
+            self.seals, self.digest = group[SEAL], about[DIGEST]
         except (OSError, ValueError, KeyError, TypeError) as error:
             damaged(path, f"{type(error).__name__}: {error}", error)
+        axes = len(grid.axes)
         self.variables = {
             name: Variable(array.metadata.dimension_names[axes:], array.shape[axes:], array.dtype)
-            for name, array in self.arrays.items()
+            for name, array in arrays.items()
         }
+
+    def block(self, number: int) -> BlockFiles:
+        """Return the files of a block, which can be written in any process on this machine."""
+        path = self.path.absolute()  # a worker process may have another current folder
+        return BlockFiles(path, self.digest, number, self.grid.corner(number), self.grid.block, self.variables)
 
     def missing(self) -> tuple[npt.NDArray[np.intp], int]:
         """Return the numbers of the blocks that must be computed, in ascending order, and the number of damaged blocks.
@@ -271,9 +253,9 @@ class Store:
         a seal that is not valid. In the second case the block is damaged.
         """
         seals = self._seals()
-        valid = [seals[number] != 0 and seals[number] == self._seal(number) for number in range(len(self.grid))]
+        valid = [seals[number] != 0 and seals[number] == self.block(number).seal() for number in range(len(self.grid))]
         missing = np.flatnonzero(~np.array(valid, bool))
-        return missing, sum(os.path.lexists(self._files(number)[0]) for number in missing.tolist())
+        return missing, sum(self.block(number).begun() for number in missing.tolist())
 
     def _seals(self) -> npt.NDArray[np.uint64]:
         """Return the seals of all blocks, in the order of the numbers of the blocks; 0 for a block without seal."""
@@ -287,41 +269,6 @@ class Store:
             return int(self.seals[self.grid.corner(number)])
         except Exception:
             return 0
-
-    def _seal(self, number: int) -> int:
-        return seal(self.path, number, self._chunks(number))
-
-    def _chunks(self, number: int) -> list[str]:
-        """Return the names of the files that contain the arrays of a block."""
-        corner = [str(i) for i in self.grid.corner(number)]
-        axes = {name: len(variable.shape) for name, variable in self.variables.items()} | {"status": 0}
-        return ["/".join([name, "c", *corner, *["0"] * more]) for name, more in sorted(axes.items())]
-
-    def _files(self, number: int) -> list[Path]:
-        """Return the paths of all files of a block; the first path is the file of the seal of the block."""
-        of_seal = "/".join([SEAL, "c", *map(str, self.grid.corner(number))])
-        return [self.path / name for name in (of_seal, *self._chunks(number))]
-
-    def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
-        """Write the arrays of a block.
-
-        Raises ValueError unless the arrays have the same names, axes and types as the arrays of the store.
-        """
-        variables = variables_of(self.grid, arrays)
-        for name in variables | self.variables:
-            first, new = self.variables.get(name), variables.get(name)
-            if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
-                raise ValueError(
-                    f"the array {name!r} must have the same axes and type as in the first block, which are {first}, "
-                    f"but has {new}"
-                )
-        for file in self._files(number):  # files remain if the block is damaged, or was not completely written
-            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
-        slices = self.grid.slices(number)
-        for name, array in self.arrays.items():
-            array[slices] = arrays[name].values
-        self.status[slices] = arrays["status"].values
-        self.seals[self.grid.corner(number)] = self._seal(number)
 
 
 def open_dataset(path: Path) -> xr.Dataset:

@@ -15,18 +15,10 @@ from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.sweeps.block import Outcome
-from dynamics.sweeps.executor import block_failure, check_executor, outcomes
+from dynamics.sweeps.chunks import variables_of
+from dynamics.sweeps.executor import block_failure, check_executor, error_of_writing, outcomes
 from dynamics.sweeps.plan import SweepPlan, plan_of_function, plan_of_model
-from dynamics.sweeps.store import (
-    Layout,
-    Store,
-    check_disk_space,
-    create,
-    locked,
-    open_dataset,
-    store_exists,
-    variables_of,
-)
+from dynamics.sweeps.store import Layout, Store, check_disk_space, create, locked, open_dataset, store_exists
 
 
 @isolated
@@ -117,7 +109,9 @@ def sweep(
         store_exists(path, plan.identity)  # raises an error if another sweep has created the store meanwhile
         target, warned = Store(path, plan.grid), dict[int, str]()
         if first is not None:
-            _write(target, plan, 0, first, warned)
+            if (reason := error_of_writing(target.block(0), first)) is not None:
+                raise block_failure(plan, 0, reason)
+            _note(0, first, warned)
         missing, damaged = target.missing()
         check_disk_space(path, plan.grid, target.variables, Counter(map(plan.grid.points, missing)))
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
@@ -149,8 +143,8 @@ def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | 
     layout, first = plan.layout, None
     if layout is None:
         check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # the status of all points must fit in any case
-        ((_, first),) = outcomes(plan, [0], executor)
-        layout = Layout(variables_of(plan.grid, first.arrays), {})
+        ((_, first),) = outcomes(plan, [0], executor, None)
+        layout = Layout(variables_of(len(plan.grid.axes), first.arrays), {})
     check_disk_space(path, plan.grid, layout.variables, plan.grid.block_sizes())
     create(path, plan.grid, layout, plan.identity, plan.title)
     return first
@@ -173,11 +167,11 @@ def _fill(
     done = grid.points() - sum(map(grid.points, missing))
     with (
         progress_bar(grid.points(), "sweep", progress, unit="points", done=done) as bar,
-        closing(outcomes(plan, missing, executor)) as results,
+        closing(outcomes(plan, missing, executor, target)) as results,
     ):
         try:
             for number, outcome in results:
-                _write(target, plan, number, outcome, warned)
+                _note(number, outcome, warned)
                 remaining -= 1
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
@@ -186,15 +180,7 @@ def _fill(
     return "complete"
 
 
-def _write(target: Store, plan: SweepPlan, number: int, outcome: Outcome, warned: dict[int, str]) -> None:
-    """Write the results of a block to the store ``target``, and add the warning of the block to ``warned``.
-
-    number: number of the block. warned: dictionary from numbers of blocks to texts of warnings. Raises SweepError if
-    the block cannot be written, for example because the disk is full.
-    """
-    try:
-        target.write(number, outcome.arrays)
-    except (ValueError, OSError) as error:
-        raise block_failure(plan, number, error) from error
+def _note(number: int, outcome: Outcome, warned: dict[int, str]) -> None:
+    """Add the warning of a block to ``warned``, a dictionary from numbers of blocks to texts of warnings."""
     if outcome.warning:
         warned[number] = outcome.warning

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynamics.generated import eigenvalues
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
@@ -177,9 +178,14 @@ def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: 
     return update.velocity(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
 
 
-def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the state after one step of gradient descent on the expected loss, from the rates of the modes."""
-    return update.step(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
+def step(
+    parameters: Parameters, state: State, rates: Rates, learning_rate: Any, momentum: Momentum | None = None
+) -> State:
+    """Return the state after one step of gradient descent on the expected loss, from the rates of the modes.
+
+    momentum: None for gradient descent without momentum.
+    """
+    return update.step(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of, momentum)
 
 
 def forces(parameters: Parameters, state: State, rates: Rates) -> Forces:

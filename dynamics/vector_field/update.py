@@ -1,37 +1,72 @@
 """Define the update rule of the dynamical variables: gradient descent or exponential averages.
 
-The encoder and a learned predictor follow gradient descent. A separate target and a tracked correlation are exponential
-averages. The rule applies to eigenmodes, to weight matrices, and to the weights of a trained network. Parameters
-broadcast with the dynamical variables. The formulas come from ``dynamics.generated.eigenvalues``.
+The encoder and a learned predictor follow gradient descent, with or without momentum. A separate target and a tracked
+correlation are exponential averages. The rule applies to eigenmodes, to weight matrices, and to the weights of a
+trained network. Parameters broadcast with the dynamical variables. The formulas come from
+``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from dynamics.generated import eigenvalues
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters
 from dynamics.vector_field.state import Forces, State
 
 
+def with_buffers(state: State, momentum: Momentum | None) -> State:
+    """Return an initial state with the buffers that momentum needs, which are zero; without momentum the same state."""
+    if momentum is None:
+        return state
+    predictor = None if state.predictor is None else 0 * state.predictor
+    return state._replace(encoder_buffer=0 * state.encoder, predictor_buffer=predictor)
+
+
 def step(
-    state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
+    state: State,
+    forces: Forces,
+    parameters: Parameters,
+    learning_rate: Any,
+    correlation: Callable[[Any], Any],
+    momentum: Momentum | None = None,
 ) -> State:
     """Return the state after one step of gradient descent.
 
     The encoder and a learned predictor change by the forces. Then the exponential averages are updated: the target with
     the new encoder, and the tracked correlation with the correlation of the new encoder's representations. correlation:
-    function that returns this correlation for an encoder.
+    function that returns this correlation for an encoder. momentum: None for gradient descent without momentum.
     """
     p = parameters
-    encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)
-    target, predictor, tracked = state.target, state.predictor, state.tracked
+    encoder, encoder_buffer = _descended(
+        state.encoder, state.encoder_buffer, forces.encoder, 1.0, p.rho, learning_rate, momentum
+    )
+    target, predictor, tracked, predictor_buffer = state.target, state.predictor, state.tracked, None
     if target is not None:
         target = eigenvalues.average_step(target, encoder, p.decay)
     if predictor is not None:
-        predictor = eigenvalues.descent_step(predictor, forces.predictor, p.rate_ratio, p.rho, learning_rate)
+        predictor, predictor_buffer = _descended(
+            predictor, state.predictor_buffer, forces.predictor, p.rate_ratio, p.rho, learning_rate, momentum
+        )
     if tracked is not None:
         tracked = eigenvalues.average_step(tracked, correlation(encoder), p.tracking)
-    return State(encoder, target, predictor, tracked)
+    return State(encoder, target, predictor, tracked, encoder_buffer, predictor_buffer)
+
+
+def _descended(
+    weights: Any, buffer: Any, force: Any, rate_ratio: Any, rho: Any, learning_rate: Any, momentum: Momentum | None
+) -> tuple[Any, Any]:
+    """Return weights and their momentum buffer after one step under a force and weight decay rho.
+
+    buffer: sum of earlier gradients; None without momentum. Decoupled weight decay does not enter the buffer.
+    """
+    if momentum is None:
+        return eigenvalues.descent_step(weights, force, rate_ratio, rho, learning_rate), None
+    coupled, decoupled = (0.0, rho) if momentum.decoupled else (rho, 0.0)
+    gradient = eigenvalues.descent_velocity(weights, force, rate_ratio, coupled)
+    buffer = eigenvalues.momentum_step(buffer, gradient, momentum.mu)
+    ahead = eigenvalues.momentum_step(buffer, gradient, momentum.mu) if momentum.nesterov else buffer
+    return eigenvalues.descent_step(weights, ahead, 1.0, decoupled, learning_rate), buffer
 
 
 def velocity(

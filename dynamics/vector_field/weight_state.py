@@ -14,6 +14,8 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field.eigenmode_state import closed_form as closed_form_eigenvalues
 from dynamics.vector_field.state import Observables, State
 
+ORTHOGONAL = 1e-5  # largest overlap of orthogonal directions; weights of networks have single precision
+
 
 def on_white(W: Any, root: Any) -> Any:
     """Return W Sigma_x^(1/2), the matrix that maps white inputs to representations.
@@ -22,6 +24,19 @@ def on_white(W: Any, root: Any) -> Any:
     representations. root: Sigma_x^(1/2); None if the inputs of the model are white, so that W is returned.
     """
     return W if root is None else W @ root
+
+
+def directions_of_inputs(W: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Return the orthonormal directions (..., M, M) to which weights (..., M, M) map the inputs, in columns.
+
+    If the inputs are the modes of the views, these are the directions of the modes, also for modes with the same
+    eigenvalue. Returns None if the directions are not orthogonal, so that the inputs are not the modes.
+    """
+    if W.shape[-2] != W.shape[-1] or not W.any(axis=-2).all():
+        return None
+    directions = W / np.linalg.norm(W, axis=-2, keepdims=True)
+    overlap = directions.mT @ directions - np.eye(W.shape[-1])
+    return directions if np.abs(overlap).max() < ORTHOGONAL else None
 
 
 def correlation(W: Any, root: Any) -> Any:

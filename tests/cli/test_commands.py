@@ -85,6 +85,17 @@ def test_iterate_is_the_function(tmp_path):
     assert loaded.step.tolist() == [0, 2, 4, 6]
 
 
+def test_momentum_is_that_of_the_functions(tmp_path):
+    flags = ["--momentum", "0.9", "--nesterov", "--decoupled"]
+    output(*ITERATE, "--weight-decay", "0.1", *flags, "--out", tmp_path / "run.npz")
+    momentum = dyn.load(tmp_path / "run.npz").settings["momentum"]
+    assert momentum == {"mu": 0.9, "nesterov": True, "decoupled": True}
+    shown = output("equilibria", "--s0", "0.1", "--weight-decay", "0.05", *flags)
+    assert "up to learning rate 0.678952" in shown
+    assert "--nesterov requires --momentum." in call(*ITERATE, "--nesterov").stderr
+    assert "--momentum must be a number of at least 0 and below 1" in call(*ITERATE, "--momentum", "1").stderr
+
+
 def test_iterate_takes_method_and_tolerance(tmp_path):
     output(*ITERATE, "--method", "jax", "--rtol", "1e-7", "--out", tmp_path / "run.npz")
     assert dyn.load(tmp_path / "run.npz").settings["rtol"] == 1e-7

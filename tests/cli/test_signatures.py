@@ -20,6 +20,7 @@ FUNCTIONS = {
 ARGUMENTS = {
     ("train", "W_P0"): "a matrix",
     ("train", "probes"): "a matrix",
+    **{(name, "schedules"): "functions, or a value for each step" for name in ("solve", "iterate", "train")},
     ("train", "checkpoint"): "for deep networks, which are described in Python",
     **{("sweep", name): "a key of the TOML file" for name in ("what", "grid", "store", "chunk", "keep", "arguments")},
 }

@@ -1,5 +1,9 @@
 """Options of the compiler for loops over the entries of arrays."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,3 +50,24 @@ def test_no_operation_is_passed_to_a_library():
 @pytest.mark.parametrize("module", [flow_diffrax, descent_jax, gradient_noise, sampled_step])
 def test_solvers_compile_with_these_options(module):
     assert module.compiled is compiler.compiled
+
+
+def test_of_threads_that_call_at_once_one_compiles():
+    traced, together = [], Barrier(4)
+
+    @compiler.shared_by_threads
+    def doubled(power):
+        def function(x):
+            traced.append(x.shape)
+            time.sleep(0.05)  # long enough for the other threads to call
+            return 2 * x**power
+
+        return compiler.compiled(function, "cpu")
+
+    def call(size):
+        together.wait()
+        return doubled(3)(np.full(size, 2.0)).tolist()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(call, [2, 2, 3, 2])) == [[16.0] * size for size in (2, 2, 3, 2)]
+    assert sorted(traced) == [(2,), (3,)] and doubled.cache_info().misses == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamics.numerics.special import lambert_growth, tilt
+from dynamics.numerics.special import LogRatio, lambert_growth, linear_growth, tilt, times_exp
 
 
 def reference(x, X, y, Y):
@@ -46,9 +46,9 @@ def test_one_call_serves_many_nodes():
     np.testing.assert_allclose(K[2, 1].T @ K[2, 1], alone.T @ alone, rtol=1e-13, atol=1e-15)
 
 
-@given(exponent=st.floats(0, 8), below=st.booleans(), progress=st.floats(0, 3))
+@given(exponent=st.floats(0, 14), below=st.booleans(), progress=st.floats(0, 3))
 def test_lambert_growth_from_any_start(exponent, below, progress):
-    """Starts below and above the level, up to 1e9 times as far: at the branch point of W."""
+    """Starts below and above the level, up to 1e14 times as far: at the branch point of W, and beyond exact splits."""
     lam0 = 10.0 ** (-exponent if below else exponent)
     y0 = 1 / lam0 - 1
     tau = progress * (abs(y0) + 1)
@@ -60,3 +60,19 @@ def test_lambert_growth_from_any_start(exponent, below, progress):
     # Some dozen roundings, also of log(lambda/lam0), which is at most 18; and, for a small start, that of 1/lam0 in
     # extended precision, times 1/4 of itself.
     assert abs(found / float(expected) - 1) < 8e-15 + np.finfo(np.longdouble).eps / min(lam0, 1.0)
+
+
+@pytest.mark.parametrize("log_x0", [-90.0, -3.0, 0.0, 5.0, 99.0, 101.0, 300.0])
+@pytest.mark.parametrize("b", [-2.0, -1e-9, 0.0, 0.5, 7.0])
+def test_linear_growth_kept_as_a_ratio_or_as_a_logarithm(log_x0, b):
+    tau = np.array([0.0, 1e-3, 1.0, 30.0])
+    growth = linear_growth(log_x0, 0.7, b, tau)
+    assert isinstance(growth, LogRatio) == (log_x0 < 100 and b < 1)
+    with mp.workdps(60):
+        x0 = mp.exp(log_x0)
+        ends = [x0 * mp.exp(b * t) + (0.7 * mp.expm1(b * t) / b if b else 0.7 * t) for t in tau.tolist()]
+        expected = np.array([float(mp.log(end / x0)) for end in ends])
+    # Rounding of log x0 and of b tau, which are at most 300; log(x/x0) itself may be smaller.
+    np.testing.assert_allclose(np.asarray(growth), expected, rtol=1e-13, atol=1e-15 * max(abs(log_x0), 1.0))
+    shrinking = -growth / 2.0
+    np.testing.assert_allclose(times_exp(np.array(3.0), shrinking), 3 * np.exp(-expected / 2), rtol=1e-12)

@@ -1,6 +1,7 @@
 """Blocks on executors: the same bytes as in one process, few under way, and failures of workers."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 import xarray as xr
 
 import dynamics as dyn
-from dynamics.sweeps import executor, store
+from dynamics.sweeps import chunks, executor
 from dynamics.sweeps.plan import plan_of_function
 from tests.marks import parametrize
 from tests.sweeps.models import COSINE, DESCENT, EUCLIDEAN, FLOW, GRID, W0, Slow, failing, files, pressing, table
@@ -42,19 +43,46 @@ def test_processes_write_the_same_bytes(what, grid, given, processes, tmp_path):
 
 
 def test_few_blocks_are_under_way_and_their_order_does_not_matter(tmp_path, monkeypatch):
-    pool, written, write = Slow(2), [], store.Store.write
+    pool, written, write = Slow(2), [], chunks.BlockFiles.write
 
-    def note(self, number, arrays):
+    def note(self, arrays):
         pool.most = max(pool.most, pool.submitted - len(written))
-        written.append(number)
-        write(self, number, arrays)
+        written.append(self.number)
+        write(self, arrays)
 
     grid = {"sigma1": np.linspace(0.1, 1, 16)}
     dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=1, **DESCENT)
-    monkeypatch.setattr(store.Store, "write", note)
+    monkeypatch.setattr(chunks.BlockFiles, "write", note)
     dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=1, executor=pool, **DESCENT)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
     assert pool.most == 4 and pool.submitted == 16 and written != sorted(written)
+
+
+def test_threads_and_processes_write_and_other_workers_return_their_blocks(processes, tmp_path, monkeypatch):
+    """The workers of other executors may have other disks."""
+    received = []
+    monkeypatch.setattr(executor, "error_of_writing", lambda files, outcome: received.append(outcome.arrays))
+    for name, pool in {"threads": ThreadPoolExecutor(2), "processes": processes, "others": Slow(2, at_once=5)}.items():
+        dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / name, chunk=3, executor=pool, **DESCENT)
+        assert len(received) == (5 if name == "others" else 0)
+    assert files(tmp_path / "threads") == files(tmp_path / "processes")
+    assert all("s" in arrays for arrays in received)
+
+
+def test_a_worker_does_not_write_into_a_store_that_replaced_its_own(tmp_path):
+    """A block may still be computed after an interrupted sweep, when another sweep uses the same path."""
+    path, other = tmp_path / "a.zarr", tmp_path / "b.zarr"
+    dyn.sweep(EUCLIDEAN, GRID, store=other, **DESCENT)
+
+    def late(x):
+        if x == 2:
+            shutil.rmtree(path)
+            shutil.copytree(other, path)
+        return {"s": x}
+
+    with pytest.raises(dyn.SweepError, match=r"x = 2, failed: FileNotFoundError: the store .* replaced by another"):
+        dyn.sweep(late, {"x": range(3)}, store=path, chunk=1)
+    assert files(path) == files(other)
 
 
 def test_blocks_under_way_when_one_fails_are_kept(tmp_path):
@@ -109,7 +137,7 @@ def test_blocks_under_way_are_a_few_for_each_worker(attributes, limit, tmp_path)
     vars(pool).update(attributes)
     plan = plan_of_function(table, {"x": range(200), "y": [0.0]}, 1, {})
     with pytest.raises(dyn.SweepError, match=rf"Block {limit} of 200, x = {limit - 1}, y = 0.0, failed: .*full"):
-        list(executor.outcomes(plan, range(200), pool))
+        list(executor.outcomes(plan, range(200), pool, None))
     assert len(pool.submitted) == limit
 
 

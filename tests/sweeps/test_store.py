@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 import dynamics as dyn
-from dynamics.sweeps import block, plan, store
+from dynamics.sweeps import block, chunks, plan, store
 from tests.full_disk import full_disk
 from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, S0, files, table
 
@@ -42,15 +42,12 @@ def test_stores_of_equal_sweeps_are_equal_whenever_written(tmp_path):
 def test_status_is_written_last(tmp_path, monkeypatch):
     """Stopped between two arrays of a block, here by a disk that is full: the block is computed again."""
 
-    class Full:
-        def __setitem__(self, where, values):
+    def full(path, content, write=chunks._write):
+        if "blow_up_time" in path.parts:
             raise OSError("No space left on device")
+        write(path, content)
 
-    def opened(self, path, grid, init=store.Store.__init__):
-        init(self, path, grid)
-        self.arrays["s"] = Full()
-
-    monkeypatch.setattr(store.Store, "__init__", opened)
+    monkeypatch.setattr(chunks, "_write", full)
     with pytest.raises(dyn.SweepError, match=r"Block 1 of 5, .*, failed: OSError: No space left"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
     monkeypatch.undo()
@@ -62,9 +59,9 @@ def test_status_is_written_last(tmp_path, monkeypatch):
 
 def test_only_blocks_without_status_are_computed_again(tmp_path, monkeypatch):
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
-    whole, seen, write = files(tmp_path / "a.zarr"), [], store.Store.write
+    whole, seen, write = files(tmp_path / "a.zarr"), [], chunks.BlockFiles.write
     (tmp_path / "a.zarr" / "status" / "c" / "2" / "0").unlink()
-    monkeypatch.setattr(store.Store, "write", lambda self, number, a: seen.append(number) or write(self, number, a))
+    monkeypatch.setattr(chunks.BlockFiles, "write", lambda self, a: seen.append(self.number) or write(self, a))
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
     assert seen == [2] and files(tmp_path / "a.zarr") == whole
 
