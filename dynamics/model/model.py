@@ -499,6 +499,7 @@ class Model(Value):
     check_weights = starts.check_weights
     check_white_views = starts.check_white_views
     check_predictor_weights = starts.check_predictor_weights
+    check_layers = starts.check_layers
     check_eigenvalues = starts.check_eigenvalues
 
 

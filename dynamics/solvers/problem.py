@@ -32,7 +32,6 @@ SAMPLED_NUMBERS = {  # measured count of numbers in memory, for each pair of mod
     False: 30_000,
     True: 160_000,
 }
-PRODUCT = 1e-8  # relative accuracy to which the product of initial layers has to agree with s0
 CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, divided by rtol
 
 
@@ -149,7 +148,7 @@ class FlowProblem(Problem):
             until=_check_until(model, until, of_time),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
-            layers0=_layers(model, start, layers0),
+            layers0=model.check_layers(start, layers0),
             progress=_progress(progress),
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -224,7 +223,7 @@ class DescentProblem(Problem):
             batch=_check_batch(model, start, batch_size, input_dimension, per_step, checked_momentum),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
-            layers0=_layers(model, start, layers0),
+            layers0=model.check_layers(start, layers0),
             progress=progress,
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -285,27 +284,6 @@ def _predictor_weights(
         )
         errors.reject("W_P0", requirement, W_P0)
     return None
-
-
-def _layers(model: Model, s0: npt.NDArray[np.float64], layers0: npt.ArrayLike | None) -> npt.NDArray[np.float64] | None:
-    """Return validated initial singular values (..., L, M) of the layers; None if none are given.
-
-    s0: validated initial eigenvalues (..., M), or weights.
-    """
-    if layers0 is None:
-        return None
-    if model.depth == 1:
-        errors.reject("layers0", "be left out for an encoder of one layer", layers0)
-    shape = (model.depth, s0.shape[-1])
-    requirement = f"be finite singular values of shape (..., {shape[0]}, {shape[1]}), one for each layer and mode"
-    layers = errors.real_array("layers0", layers0, requirement)
-    if layers.shape[-2:] != shape:
-        raise errors.ArgumentError(f"Argument `layers0` must {requirement}, but has shape {layers.shape}.")
-    product = model.parameters.cross * layers.prod(axis=-2) ** 2
-    if not np.allclose(product, s0, rtol=PRODUCT, atol=0.0):
-        requirement = "have a product over the layers whose square, times the second moment of the mode, is s0"
-        errors.reject("layers0", requirement, layers)
-    return np.broadcast_to(layers, (*s0.shape[:-1], *shape))
 
 
 def _progress(progress: bool | None) -> bool | None:
