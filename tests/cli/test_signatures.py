@@ -18,7 +18,7 @@ FUNCTIONS = {
     "gaussian_images": "images are given to deep networks in Python",
 }
 ARGUMENTS = {
-    ("train", "W_P0"): "a matrix",
+    **{(name, "W_P0"): "a matrix" for name in ("solve", "iterate", "train")},
     ("train", "probes"): "a matrix",
     **{(name, "schedules"): "functions, or a value for each step" for name in ("solve", "iterate", "train")},
     ("train", "checkpoint"): "for deep networks, which are described in Python",

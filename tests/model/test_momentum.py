@@ -35,7 +35,7 @@ OTHERS = "Adam, LARS and other methods that rescale the gradient are not availab
         ("lars", OTHERS),
         (optax.adam(0.1), OTHERS),
     ],
-    ids=str,
+    ids=["one", "negative", "list", "dictionary", "adam", "lars", "optax.adam"],
 )
 def test_other_values_are_refused(momentum, message):
     with pytest.raises(dyn.ArgumentError) as error:

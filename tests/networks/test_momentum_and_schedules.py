@@ -109,7 +109,7 @@ def deep():
         ([0.1, 0.2], {}, "`learning_rate` must be a number for a deep network, because its schedule is an option of"),
         (lambda step: 0.1, {}, "`learning_rate` must be a number for a deep network"),
     ],
-    ids=str,
+    ids=["momentum", "schedule", "array of learning rates", "function as learning rate"],
 )
 def test_deep_networks_have_options_of_their_own(rate, options, message):
     with pytest.raises(dyn.ArgumentError) as error:
