@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import Reconstruction
 from dynamics.numerics.memory import check_size
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
@@ -248,6 +249,14 @@ def check_white_inputs(model: Model) -> None:
             "models use `solve` and `iterate`, from weights)"
         )
         errors.reject("model", requirement, model)
-    if model.depth > 1:
-        requirement = "have depth 1, because this analysis is not available for deep encoders (use `solve`, `iterate`)"
+    check_one_layer(model)
+
+
+def check_one_layer(model: Model) -> None:
+    """Raise ArgumentError for a deep encoder, and for the target Reconstruction(), in analyses of single modes."""
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = (
+            "have depth 1 and not the target Reconstruction(), because this analysis is available for encoders of one "
+            "layer and targets that follow the encoder (for other models use `solve` and `iterate`)"
+        )
         errors.reject("model", requirement, model)

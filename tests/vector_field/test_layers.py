@@ -167,6 +167,30 @@ REFUSED = {
         r"`target` must be Shared\(\) unless",
     ),
     "analysis": (lambda: dyn.equilibria(dyn.Model("euclidean", depth=2), [0.1]), "`model` must have depth 1"),
+    "analysis of a reconstruction": (
+        lambda: dyn.collapse(dyn.Model("euclidean", target=dyn.Reconstruction()), [0.1]),
+        r"`model` must have depth 1 and not the target Reconstruction\(\)",
+    ),
+    "invariants": (lambda: dyn.invariants(dyn.Model("cosine", depth=2)), "`model` must have depth 1"),
+    "check": (lambda: dyn.check(dyn.Model("cosine", depth=2), [0.1, 0.2]), "`model` must have depth 1"),
+    "convergence": (
+        lambda: dyn.convergence_time(dyn.Model("euclidean", depth=2), 0.1, 0.5),
+        "`model` must have depth 1",
+    ),
+    "rates": (lambda: dyn.effective_rates(dyn.Model("cosine", depth=2), [0.1, 0.2]), "`model` must have depth 1"),
+    "bifurcation": (
+        lambda: dyn.bifurcation(dyn.Model("euclidean", depth=2), "weight_decay", (0, 0.1)),
+        "`model` must have depth 1",
+    ),
+    "phase diagram": (
+        lambda: dyn.phase_diagram(dyn.Model("euclidean", depth=2), [0.1], ("weight_decay", 0, 1), ("sigma2", 0, 1)),
+        "`model` must have depth 1",
+    ),
+    "design": (lambda: dyn.design(dyn.FastestUniform(0.4), dyn.Model("euclidean", depth=2)), "`model` must have depth"),
+    "prepared": (
+        lambda: dyn.prepare(dyn.Model("cosine", depth=2), modes=2, times=[0, 1], method="jax"),
+        "deep encoder",
+    ),
     "fluctuations": (
         lambda: dyn.iterate(dyn.Model("cosine", depth=2), [0.1, 0.2], 1, 0.1, batch_size=9, input_dimension=3),
         "`batch_size` must be left out for a deep encoder",
