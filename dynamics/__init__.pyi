@@ -28,6 +28,7 @@ from .model.components import EMA as EMA
 from .model.components import ClosedForm as ClosedForm
 from .model.components import Learned as Learned
 from .model.components import NoPredictor as NoPredictor
+from .model.components import Reconstruction as Reconstruction
 from .model.components import Shared as Shared
 from .model.expressions import Gain as Gain
 from .model.expressions import Loss as Loss

@@ -39,6 +39,7 @@ MODELS = {
     "learned predictor": lambda: dyn.Learned(2.0, [0.5, 1.0]),
     "no predictor": dyn.NoPredictor,
     "shared target": dyn.Shared,
+    "reconstruction": dyn.Reconstruction,
     "target": lambda: dyn.EMA([0.5, 0.9]),
     "views": lambda: dyn.Views.modes([1.0, 1.5], [1.0, 0.5], [1.0, 2.0]),
     "momentum": lambda: dyn.Momentum(0.9, nesterov=True),

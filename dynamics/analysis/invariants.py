@@ -104,6 +104,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     [0.6, 0.6]
     """
     check_model(model)
+    model.check_one_layer()
     return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)
 
 

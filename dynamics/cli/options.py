@@ -111,6 +111,7 @@ def _option(description: Option, **settings: Any) -> click.Option:
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
+        int: {"type": click.IntRange(1)},
         tuple: {"nargs": 2, "type": float},
         list: {"type": Numbers()},
         dict: {"type": Numbers(), "nargs": 3, "metavar": description.metavar},

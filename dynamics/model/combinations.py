@@ -12,7 +12,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import catalogue
-from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
+from dynamics.model.components import ClosedForm, Learned, NoPredictor, Reconstruction, Shared
 from dynamics.model.expressions import Loss
 from dynamics.model.views import MatrixViews
 
@@ -64,8 +64,12 @@ def _learned(model: Model) -> bool:
     return isinstance(model.predictor, Learned)
 
 
-def _averaged(model: Model) -> bool:
-    return isinstance(model.target, EMA)
+def _separate(model: Model) -> bool:
+    return not isinstance(model.target, Shared)
+
+
+def _deep(model: Model) -> bool:
+    return bool(model.depth > 1)
 
 
 def _without_predictor(model: Model) -> bool:
@@ -166,13 +170,13 @@ RULES = (
     CombinationRule(
         "target",
         "be Shared() for a loss without z2, because nothing depends on the target branch",
-        lambda model: _lacks(model, "z2") and _averaged(model),
+        lambda model: _lacks(model, "z2") and _separate(model),
     ),
     CombinationRule(
         "target",
         "be Shared(), because z2 stands outside sg() in this loss, so that a gradient reaches the target branch, and "
         "an average of the weights of the encoder cannot be trained by gradients",
-        lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
+        lambda model: _derived(model) and _separate(model) and not model.derivation.has_free_target,
     ),
     CombinationRule(
         "inputs",
@@ -208,7 +212,19 @@ RULES = (
         "target",
         "be Shared() unless `stop_gradient` is 'target', because otherwise a gradient reaches the target branch, and "
         "an average of the weights of the encoder cannot be trained by gradients",
-        lambda model: _averaged(model) and _stops_elsewhere(model),
+        lambda model: _separate(model) and _stops_elsewhere(model),
+    ),
+    CombinationRule(
+        "target",
+        "be Shared() or EMA(...) for correlated inputs and views of matrices, because the directions of view 2 then do "
+        "not stay those of the modes",
+        lambda model: isinstance(model.target, Reconstruction) and model.by_weights,
+    ),
+    CombinationRule(
+        "depth",
+        "be 1 for correlated inputs and views of matrices, because the theory of layers assumes aligned singular "
+        "vectors",
+        lambda model: _deep(model) and model.by_weights,
     ),
     CombinationRule(
         "isotropic",

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import Reconstruction
 from dynamics.numerics.memory import check_size
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
 Array = npt.NDArray[np.float64]
+
+PRODUCT = 1e-8  # relative accuracy to which the product of initial layers has to agree with s0
 
 
 def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
@@ -122,6 +125,27 @@ def check_predictor_weights(model: Model, weights: Array, W_P0: npt.ArrayLike | 
     return np.broadcast_to(W_P, (*weights.shape[:-2], modes, modes))
 
 
+def check_layers(model: Model, s0: Array, layers0: npt.ArrayLike | None) -> Array | None:
+    """Return validated initial singular values (..., L, M) of the layers; None if none are given.
+
+    s0: validated initial eigenvalues (..., M), or weights.
+    """
+    if layers0 is None:
+        return None
+    if model.depth == 1:
+        errors.reject("layers0", "be left out for an encoder of one layer", layers0)
+    shape = (model.depth, s0.shape[-1])
+    requirement = f"be finite singular values of shape (..., {shape[0]}, {shape[1]}), one for each layer and mode"
+    layers = errors.real_array("layers0", layers0, requirement)
+    if layers.shape[-2:] != shape:
+        raise errors.ArgumentError(f"Argument `layers0` must {requirement}, but has shape {layers.shape}.")
+    product = model.parameters.cross * layers.prod(axis=-2) ** 2
+    if not np.allclose(product, s0, rtol=PRODUCT, atol=0.0):
+        requirement = "have a product over the layers whose square, times the second moment of the mode, is s0"
+        errors.reject("layers0", requirement, layers)
+    return np.broadcast_to(layers, (*s0.shape[:-1], *shape))
+
+
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
     """Return validated initial eigenvalues s0 (..., M), broadcast against the parameters of the model.
 
@@ -223,5 +247,16 @@ def check_white_inputs(model: Model) -> None:
         requirement = (
             "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates (for such "
             "models use `solve` and `iterate`, from weights)"
+        )
+        errors.reject("model", requirement, model)
+    check_one_layer(model)
+
+
+def check_one_layer(model: Model) -> None:
+    """Raise ArgumentError for a deep encoder, and for the target Reconstruction(), in analyses of single modes."""
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = (
+            "have depth 1 and not the target Reconstruction(), because this analysis is available for encoders of one "
+            "layer and targets that follow the encoder (for other models use `solve` and `iterate`)"
         )
         errors.reject("model", requirement, model)

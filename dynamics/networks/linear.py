@@ -6,7 +6,7 @@ T the number of recorded steps.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import EMA, Reconstruction
 from dynamics.model.model import Model
 from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
@@ -61,10 +62,31 @@ def step(
     the second moment that the views share; None for white inputs. weights: weights before the step. key: random key of
     the step.
     """
-    views = sampler.draw(key, (weights.encoder.shape[1], spec.batch_size), spec.dtype)
+    first, *_ = layers_of(weights.encoder)
+    views = sampler.draw(key, (first.shape[1], spec.batch_size), spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
-    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root), spec.momentum)
+
+    def correlated(encoder: Any) -> Array:
+        return correlation(product(encoder), root)
+
+    return update.step(weights, forces, parameters, learning_rate, correlated, spec.momentum)
+
+
+def layers_of(encoder: Any) -> tuple[Array, ...]:
+    """Return the layers of an encoder, the first one first; an encoder that is a single matrix has one layer."""
+    return encoder if isinstance(encoder, tuple) else (encoder,)
+
+
+def product(encoder: Any) -> Any:
+    """Return the matrix W = W_L ... W_1 (..., M, N) of an encoder, which is a matrix or a tuple of layers."""
+    return reduce(lambda below, layer: layer @ below, layers_of(encoder))
+
+
+def in_one_layer(weights: State) -> State:
+    """Return the weights of a network with the products of all layers in place of the layers."""
+    target = None if weights.target is None else product(weights.target)
+    return weights._replace(encoder=product(weights.encoder), target=target)
 
 
 def _mean_loss(
@@ -82,7 +104,7 @@ def _mean_loss(
     respect to W and W_P. fixed: weights that are constants in this gradient; the target and a closed-form predictor are
     computed from them.
     """
-    z1, z2 = _represent(spec, W, views)
+    z1, z2, fixed = *_represent(spec, product(W), views), in_one_layer(fixed)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
     matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
 
@@ -217,7 +239,7 @@ class LinearNetwork:
 
     def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
         """Return the arguments of ``Trajectory``: times, observables, weights, and representations of the probes."""
-        embeddings = None
+        records, embeddings = in_one_layer(records), None
         if self.probes is not None:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
         seen = observables(self.model.structure, self.model.parameters, records, self.model.input_root)
@@ -263,15 +285,18 @@ def linear_network(
     units: str,
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
+    layers0: npt.ArrayLike | None,
 ) -> LinearNetwork:
     """Return the linear networks that ``train`` trains; raises ArgumentError if an argument is not valid."""
-    weights = _initial_weights(model, W0, W_P0)
-    probe_inputs = _probes(probes, weights.encoder.shape[1])
+    weights = _initial_weights(model, W0, W_P0, layers0)
+    inputs = layers_of(weights.encoder)[0].shape[1]
+    probe_inputs = _probes(probes, inputs)
     errors.choice("units", units, UNITS)
+    if units != "linear" and (model.depth > 1 or isinstance(model.target, Reconstruction)):
+        errors.reject("units", "be 'linear' for a deep encoder, and for the target Reconstruction()", units)
     remedy = "Record fewer steps (`record`), or train fewer seeds."
     weights = update.with_buffers(weights, run.momentum)
-    numbers = sum(part.size for part in weights if part is not None)
-    itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
+    numbers, itemsize = sum(part.size for part in jax.tree.leaves(weights)), np.dtype(run.dtype).itemsize
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)
     batch = f"A batch of {run.batch_size:,} samples with {inputs} inputs, for {len(run.seeds)} seeds,"
     in_batch = len(run.seeds) * run.batch_size * inputs * BATCH_ARRAYS
@@ -279,14 +304,41 @@ def linear_network(
     return LinearNetwork(model, run, units, weights, probe_inputs)
 
 
-def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
+def _initial_weights(
+    model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None, layers0: npt.ArrayLike | None
+) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     W_P = model.check_predictor_weights(W, W_P0)
     state = initial(structure, W, model.input_root, model.init)
     if W_P is None and structure.predictor == "learned" and isinstance(model.views, ModeViews):
         U = directions_of_inputs(W)
         W_P = None if U is None else (U * model.init) @ U.T
-    return state if W_P is None else state._replace(predictor=W_P)
+    state = state if W_P is None else state._replace(predictor=W_P)
+    U, w, V = _modes_of(model, W)
+    layers = model.check_layers(model.parameters.cross * w**2, layers0)
+    values = np.repeat(w[None] ** (1 / model.depth), model.depth, axis=0) if layers is None else layers
+
+    def of_singular_values(values: npt.NDArray[np.float64]) -> Any:
+        matrices = tuple((U * u) @ (V if number == 0 else U.T) for number, u in enumerate(values))
+        return matrices if model.depth > 1 else matrices[0]
+
+    if model.depth > 1:
+        encoder = of_singular_values(values)
+        state = state._replace(encoder=encoder, target=encoder if isinstance(model.target, EMA) else None)
+    if isinstance(model.target, Reconstruction):
+        state = state._replace(target=of_singular_values(np.ones_like(values)))
+    return state
+
+
+def _modes_of(model: Model, W: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return U, w and V for which W = U diag(w) V, with modes in the order of the initial eigenvalues of the theory.
+
+    The order is ascending, or that of the inputs if each mode has its own second moments of the views.
+    """
+    if isinstance(model.views, ModeViews) and (directions := directions_of_inputs(W)) is not None:
+        return directions, np.linalg.norm(W, axis=0), np.eye(len(W))
+    U, w, V = np.linalg.svd(W, full_matrices=False)
+    return U[:, ::-1], w[::-1], V[::-1]
 
 
 def _probes(probes: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64] | None:

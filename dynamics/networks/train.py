@@ -40,6 +40,7 @@ def train(
     units: str = "linear",
     dtype: str = "float32",
     W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     probes: npt.ArrayLike | None = None,
     device: str | None = None,
     checkpoint: str | Path | None = None,
@@ -86,6 +87,9 @@ def train(
         Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of the
         initial correlation C, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending
         order of the eigenvalues of C, or, for views of modes, in the order of these modes.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep linear encoder (``depth``), whose initial product is ``W0``. By
+        default, all layers of a mode are equal. The layers have aligned singular vectors.
     probes : array_like of shape (P, N), optional
         P inputs to a linear network. The representations of these inputs at all recorded steps are returned as
         ``embeddings`` (..., T, P, M).
@@ -141,7 +145,7 @@ def train(
     per_step = StepSchedules.of(model, steps, learning_rate, schedules)
     run = _checked_run(steps, per_step, check_momentum(momentum), batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
-        options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
+        options = {"W_P0": W_P0, "layers0": layers0, "probes": probes, "units": None if units == "linear" else units}
         _refuse("a deep network, because only linear networks have this option", **options)
         own = {"momentum": run.momentum, "schedules": schedules}
         _refuse("a deep network, because its momentum and its schedules are options of Network", **own)
@@ -154,7 +158,7 @@ def train(
     _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
     if (samples := _samples(model)) is not None and run.batch_size > samples:
         errors.reject("batch_size", f"be at most {samples}, the number of samples that were measured", run.batch_size)
-    return _train_linear(model, W0, run, units, W_P0, probes)
+    return _train_linear(model, W0, run, units, W_P0, probes, layers0)
 
 
 def _samples(model: Model) -> int | None:
@@ -198,11 +202,12 @@ def _train_linear(
     units: str,
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
+    layers0: npt.ArrayLike | None,
 ) -> Trajectory:
     from dynamics.networks.linear import linear_network
     from dynamics.networks.loop import train_network
 
-    return train_network(linear_network(model, W0, run, units, W_P0, probes), run)
+    return train_network(linear_network(model, W0, run, units, W_P0, probes, layers0), run)
 
 
 def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoint: str | Path | None) -> Trajectory:

@@ -30,6 +30,7 @@ def iterate(
     batch_size: int | None = None,
     input_dimension: int | None = None,
     W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     closure: str | None = None,
     rtol: float = 1e-8,
     record: int | Sequence[int] = 1,
@@ -77,6 +78,9 @@ def iterate(
     W_P0 : array_like of shape (M, M), optional
         Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
+        all layers of a mode are equal.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
@@ -154,6 +158,7 @@ def iterate(
         batch_size=batch_size,
         input_dimension=input_dimension,
         W_P0=W_P0,
+        layers0=layers0,
         closure=closure,
         rtol=rtol,
         record=record,

@@ -24,7 +24,7 @@ def numpy_descent(problem: DescentProblem) -> Descent:
     field, state, status = problem.field, problem.start, "complete"
     speed_up = 1.0 if problem.momentum is None else problem.momentum.speed_up
     recorded, observed = [0], [field.observables(state)]
-    if problem.by_eigenmodes:
+    if problem.starts_from_s0:
         # exactly s0, because the square of a root has rounding errors
         observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)
     diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())

@@ -34,6 +34,7 @@ def solve(
     learning_rate: float | Callable[[float], float] | None = None,
     schedules: Mapping[str, Any] | None = None,
     W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     closure: str | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
@@ -65,6 +66,9 @@ def solve(
     W_P0 : array_like of shape (M, M), optional
         Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
+        all layers of a mode are equal.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
@@ -132,6 +136,7 @@ def solve(
         learning_rate=learning_rate,
         schedules=schedules,
         W_P0=W_P0,
+        layers0=layers0,
         closure=closure,
         rtol=rtol,
         atol=atol,
@@ -235,7 +240,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
     with hinting(partial(faster, FLOW_METHODS, method, problem)):
         flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
-    if problem.by_eigenmodes:
+    if problem.starts_from_s0:
         _put_start(flow.observables, problem.s0, problem.times)
     sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
     trajectory = Trajectory(

@@ -225,7 +225,13 @@ def has_exact_solution(model: Model) -> bool:
     structure, solution = model.structure, model.generated.exact
     if solution is None or structure.predictor not in ("none", "closed form"):
         return False
-    if structure.tracked or structure.separate_target or model.by_weights or model.parameters.epsilon.any():
+    if (
+        structure.tracked
+        or structure.separate_target
+        or model.by_weights
+        or model.depth > 1
+        or model.parameters.epsilon.any()
+    ):
         return False
     return solution.any_weight_decay or not np.any(model.weight_decay)
 
@@ -240,7 +246,7 @@ def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
     if not problem.schedules.are_constant:
         return SCHEDULED
     if not problem.by_eigenmodes:
-        return "for a model with `inputs`"
+        return "for a model with `inputs`" if problem.model.by_weights else "for a deep encoder"
     return "with the closure 'monte_carlo'" if problem.closure == "monte_carlo" else None
 
 
@@ -260,7 +266,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
         """
         if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
-        return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
+        return "for a model with `inputs` or a deep encoder, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
         """Return True if the method "numpy" would take longer than LONG seconds, by an estimate.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import EMA, Reconstruction
 from dynamics.model.model import Model, check_model
 from dynamics.model.momentum import Momentum, check_momentum, momentum_settings
 from dynamics.model.parameters import Parameters, Structure
@@ -41,7 +42,8 @@ class Problem(Value):
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
     closure, the way in which expectations are computed; a default is already filled in. rtol: relative accuracy of the
     eigenvalues. members: shape (...) of the ensemble. W_P0: initial weights (..., M, M) of a learned predictor, or None
-    for the default. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
+    for the default. layers0: initial singular values (..., L, M) of the layers of a deep encoder, or None for equal
+    layers. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
     long work.
     """
 
@@ -51,6 +53,7 @@ class Problem(Value):
     rtol: float
     members: tuple[int, ...]
     W_P0: npt.NDArray[np.float64] | None
+    layers0: npt.NDArray[np.float64] | None
     progress: bool | None
 
     @cached_property
@@ -62,12 +65,23 @@ class Problem(Value):
     def start(self) -> State:
         """Initial state of the dynamical variables, computed from the initial eigenvalues or weights s0."""
         start = self.field.start(self.s0)
+        if self.layers0 is not None:
+            target = self.layers0 if isinstance(self.model.target, EMA) else start.target
+            start = start._replace(encoder=self.layers0, target=target)
         return start if self.W_P0 is None else start._replace(predictor=self.W_P0)
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if the inputs are white, so that eigenvectors do not change and the state consists of eigenmodes."""
-        return not self.model.by_weights
+        """True if eigenvectors do not change, so that the state consists of one value for each mode.
+
+        False for the weights of a model with correlated inputs, and for the layers of a deep encoder.
+        """
+        return not self.model.by_weights and self.model.depth == 1
+
+    @property
+    def starts_from_s0(self) -> bool:
+        """True if encoder and target both have the eigenvalues s0 at first, and modes with s0 = 0 stay collapsed."""
+        return not self.model.by_weights and not isinstance(self.model.target, Reconstruction)
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
         """Return the problem with other initial eigenvalues or weights s0; only s0 is validated.
@@ -75,7 +89,7 @@ class Problem(Value):
         Both problems use the same vector field.
         """
         start = self.model.check_start(s0)
-        axes = 1 if self.by_eigenmodes else 2
+        axes = 2 if self.model.by_weights else 1
         return self.with_field(self.field, start, start.shape[:-axes])
 
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
@@ -112,6 +126,7 @@ class FlowProblem(Problem):
         learning_rate: float | Callable[[float], float] | None = None,
         schedules: Mapping[str, Any] | None = None,
         W_P0: npt.ArrayLike | None = None,
+        layers0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         atol: float = 1e-14,
@@ -133,6 +148,7 @@ class FlowProblem(Problem):
             until=_check_until(model, until, of_time),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
+            layers0=model.check_layers(start, layers0),
             progress=_progress(progress),
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -180,6 +196,7 @@ class DescentProblem(Problem):
         batch_size: int | None = None,
         input_dimension: int | None = None,
         W_P0: npt.ArrayLike | None = None,
+        layers0: npt.ArrayLike | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         record: int | Sequence[int] = 1,
@@ -206,6 +223,7 @@ class DescentProblem(Problem):
             batch=_check_batch(model, start, batch_size, input_dimension, per_step, checked_momentum),
             members=start.shape[:-axes],
             W_P0=_predictor_weights(model, start, W_P0),
+            layers0=model.check_layers(start, layers0),
             progress=progress,
         )
         problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
@@ -331,6 +349,12 @@ def _check_batch(
         requirement = (
             "be left out for a learned predictor with correlated inputs, because fluctuations of such a predictor are "
             "predicted for white inputs only"
+        )
+        errors.reject("batch_size", requirement, batch_size)
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = (
+            "be left out for a deep encoder and for the target Reconstruction(), because fluctuations are predicted "
+            "for encoders of one layer and targets that follow the encoder"
         )
         errors.reject("batch_size", requirement, batch_size)
     if model.views is not None:

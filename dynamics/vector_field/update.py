@@ -2,8 +2,8 @@
 
 The encoder and a learned predictor follow gradient descent, with or without momentum. A separate target and a tracked
 correlation are exponential averages. The rule applies to eigenmodes, to weight matrices, and to the weights of a
-trained network. Parameters broadcast with the dynamical variables. The formulas come from
-``dynamics.generated.eigenvalues``.
+trained network; an encoder that is a tuple of layers is updated layer by layer. Parameters broadcast with the dynamical
+variables. The formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,12 @@ def with_buffers(state: State, momentum: Momentum | None) -> State:
     if momentum is None:
         return state
     predictor = None if state.predictor is None else 0 * state.predictor
-    return state._replace(encoder_buffer=0 * state.encoder, predictor_buffer=predictor)
+    return state._replace(encoder_buffer=in_layers(lambda a: 0 * a, state.encoder), predictor_buffer=predictor)
+
+
+def in_layers(function: Callable[..., Any], *parts: Any) -> Any:
+    """Return function(*parts), or a tuple of its results for each layer if the parts are tuples of layers."""
+    return tuple(map(function, *parts)) if isinstance(parts[0], tuple) else function(*parts)
 
 
 def step(
@@ -38,12 +43,17 @@ def step(
     function that returns this correlation for an encoder. momentum: None for gradient descent without momentum.
     """
     p = parameters
-    encoder, encoder_buffer = _descended(
-        state.encoder, state.encoder_buffer, forces.encoder, 1.0, p.rho, learning_rate, momentum
-    )
+
+    def descended(weights: Any, force: Any, buffer: Any = None) -> tuple[Any, Any]:
+        return _descended(weights, buffer, force, 1.0, p.rho, learning_rate, momentum)
+
+    buffers = () if state.encoder_buffer is None else (state.encoder_buffer,)
+    moved = in_layers(descended, state.encoder, forces.encoder, *buffers)
+    encoder, encoder_buffer = zip(*moved, strict=True) if isinstance(state.encoder, tuple) else moved
+    encoder_buffer = None if momentum is None else encoder_buffer
     target, predictor, tracked, predictor_buffer = state.target, state.predictor, state.tracked, None
     if target is not None:
-        target = eigenvalues.average_step(target, encoder, p.decay)
+        target = in_layers(lambda average, new: eigenvalues.average_step(average, new, p.decay), target, encoder)
     if predictor is not None:
         predictor, predictor_buffer = _descended(
             predictor, state.predictor_buffer, forces.predictor, p.rate_ratio, p.rho, learning_rate, momentum
@@ -79,6 +89,8 @@ def velocity(
     an encoder's representations. A tracked correlation is an exponential average of this correlation.
     """
     p = parameters
+    if learning_rate is None:
+        learning_rate = 1.0  # not used: the weights of a target that is no average are constant
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)
     target, predictor, tracked = state.target, state.predictor, state.tracked
     if target is not None:

@@ -18,7 +18,7 @@ FUNCTIONS = {
     "gaussian_images": "images are given to deep networks in Python",
 }
 ARGUMENTS = {
-    **{(name, "W_P0"): "a matrix" for name in ("solve", "iterate", "train")},
+    **{(name, a): "a matrix" for name in ("solve", "iterate", "train") for a in ("W_P0", "layers0")},
     ("train", "probes"): "a matrix",
     **{(name, "schedules"): "functions, or a value for each step" for name in ("solve", "iterate", "train")},
     ("train", "checkpoint"): "for deep networks, which are described in Python",

@@ -37,6 +37,8 @@ VIOLATIONS = [  # in the order of the rules
     {"loss": "cosine", "isotropic": True, "predictor": LEARNED},
     {"loss": "cosine", "stop_gradient": "online", "predictor": LEARNED},
     {"loss": "cosine", "stop_gradient": "none", "target": EMA},
+    {"loss": "cosine", "target": dyn.Reconstruction(), "inputs": np.eye(2)},
+    {"loss": "cosine", "depth": 2, "inputs": np.eye(2)},
 ]
 
 
