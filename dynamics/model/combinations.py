@@ -216,8 +216,8 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() or EMA(...) for correlated inputs and views of matrices, because the directions of view 2 then do "
-        "not stay those of the modes",
+        "be Shared() or EMA(...) for correlated inputs and views of matrices, because modes then rotate "
+        "away from the directions of view 2",
         lambda model: isinstance(model.target, Reconstruction) and model.by_weights,
     ),
     CombinationRule(
