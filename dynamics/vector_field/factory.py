@@ -11,7 +11,7 @@ from dynamics.vector_field.weights import WeightField
 def vector_field_of(
     model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
 ) -> VectorField:
-    """Return the vector field of a model: of eigenmodes or layers if modes stay apart, else of weight matrices.
+    """Return the vector field of a model: of eigenmodes or layers if eigenvectors do not rotate, else of weights.
 
     The arguments are those of ``VectorField``.
     """
