@@ -14,7 +14,7 @@ from dynamics.numerics.context import jax_settings
 
 DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "gpu", "tpu")
-FEW_SAMPLES = 1_000  # batch size up to which the progress bar does not suggest a smaller one
+FEW_SAMPLES = 1_000  # batch size up to which the progress bar does not suggest a smaller batch size
 
 
 class TrainingRun(NamedTuple):
