@@ -243,7 +243,7 @@ class WeightField(VectorField):
         return LinearMaps(vectors, {view: Q.mT @ x[view].mT for view in VIEWS})
 
     def _roots_with_noise(self, state: State) -> list[FloatArray]:
-        """Return the maps (..., N, 3N) of 3N normals to the views x + sigma_i xi_i: N for x, and N for each noise xi_i."""
+        """Return the maps (..., N, 3N) of 3N normals to the views x + sigma_i xi_i: N for x, and N for each xi_i."""
         sigmas, N = self.parameters.noise, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
         batch = np.broadcast_shapes(self.batch(state), *(sigma.shape[:-1] for sigma in sigmas))
