@@ -90,8 +90,9 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
 
 
 def surviving_modes(model: Model, eta: float | None, momentum: Momentum | None) -> list[SurvivingModes]:
-    """Return an independent mode at each of its fixed points above zero, the largest first; eta: as above.
+    """Return an independent mode at each of its fixed points above zero, the largest first.
 
+    eta: learning rate of a model with an EMA target or tracking, whose flow depends on eta; None for other models.
     momentum: momentum of the descent map.
     """
     roots = [(eigenvalue_of(model, lam), lam) for lam in single_mode_roots(model)]
