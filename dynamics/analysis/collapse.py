@@ -162,7 +162,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.5 converges to 0.947214: attracted from below
     """
     check_model(model)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if not _is_decided(model):
         errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
     check_analysed(model)

@@ -33,7 +33,7 @@ NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     check_model(model)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
         errors.reject("model", requirement, model)

@@ -502,6 +502,7 @@ class Model(Value):
     check_predictor_weights = starts.check_predictor_weights
     check_layers = starts.check_layers
     check_one_layer = starts.check_one_layer
+    check_eigenmodes = starts.check_eigenmodes
     check_eigenvalues = starts.check_eigenvalues
 
 
