@@ -252,7 +252,7 @@ def check_white_inputs(model: Model) -> None:
 
 
 def check_eigenmodes(model: Model) -> None:
-    """Raise ArgumentError unless the inputs are white, and the dynamics is that of one value for each mode."""
+    """Raise ArgumentError unless inputs are white and each dynamical variable has one value for each mode."""
     check_white_inputs(model)
     check_one_layer(model)
 
