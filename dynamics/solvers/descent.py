@@ -81,7 +81,7 @@ def iterate(
     layers0 : array_like of shape (L, M), optional
         Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
         all layers of a mode are equal.
-    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
         Relative accuracy of the eigenvalues; the tolerance of the closure's quadrature is a tenth of rtol.
@@ -168,7 +168,7 @@ def iterate(
     with hinting(partial(faster, DESCENT_METHODS, chosen, problem)):
         descent = chosen.integrate(problem)
     problem.field.warn_if_inaccurate()
-    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    sampled = f", {SAMPLED}" if problem.closure in ("monte_carlo", "samples") else ""
     return Trajectory(
         model=model,
         kind="descent",
