@@ -80,9 +80,9 @@ def iterate(
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     layers0 : array_like of shape (L, M), optional
         Initial singular values of the layers of a deep encoder. In each mode, the square of their product over the
-        layers, times the second moment that the views share, is ``s0``. By default, the layers have
-        equal singular values.
-    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+        layers, times the second moment that the views share, is ``s0``. By default, the layers have equal
+        singular values.
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
         Relative accuracy of the eigenvalues; the tolerance of the closure's quadrature is a tenth of rtol.
@@ -169,7 +169,7 @@ def iterate(
     with hinting(partial(faster, DESCENT_METHODS, chosen, problem)):
         descent = chosen.integrate(problem)
     problem.field.warn_if_inaccurate()
-    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    sampled = f", {SAMPLED}" if problem.closure in ("monte_carlo", "samples") else ""
     return Trajectory(
         model=model,
         kind="descent",

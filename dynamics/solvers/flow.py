@@ -69,12 +69,12 @@ def solve(
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     layers0 : array_like of shape (L, M), optional
         Initial singular values of the layers of a deep encoder. In each mode, the square of their product over the
-        layers, times the second moment that the views share, is ``s0``. By default, the layers have
-        equal singular values.
-    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+        layers, times the second moment that the views share, is ``s0``. By default, the layers have equal
+        singular values.
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
-        loss, takes means over samples.
+        loss, takes means over samples. "samples" takes means over the samples of ``Views.measured``.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
         "exact" evaluates the formula of the exact solution, if there is one. "scipy" integrates with LSODA, also stiff
         problems. "jax" integrates with Diffrax's Dopri8. "heyoka" integrates by Taylor series, if the rates are
@@ -244,7 +244,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
     problem.field.warn_if_inaccurate(problem.rtol)
     if problem.starts_from_s0:
         _put_start(flow.observables, problem.s0, problem.times)
-    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    sampled = f", {SAMPLED}" if problem.closure in ("monte_carlo", "samples") else ""
     trajectory = Trajectory(
         model=problem.model,
         kind="flow",

@@ -16,5 +16,9 @@ def vector_field_of(
     The arguments are those of ``VectorField``.
     """
     by_modes = EigenmodeField if model.depth == 1 else LayerField
+    if closure == "samples":
+        from dynamics.vector_field.measured_samples import SampleField
+
+        return SampleField(model, closure, rtol, parameters)
     kind = WeightField if model.by_weights else by_modes
     return kind(model, closure, rtol, parameters)

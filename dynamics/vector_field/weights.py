@@ -58,7 +58,9 @@ class WeightField(VectorField):
         self.products, self.vectors = model.generated.products, model.generated.vectors
         self.representations = [name for name in self.vectors if name in REPRESENTATIONS]
         forces = model.generated.forces
-        super().__init__(model, {} if forces is None else {"forces": forces}, closure, rtol, parameters)
+        super().__init__(
+            model, {} if forces is None or closure == "samples" else {"forces": forces}, closure, rtol, parameters
+        )
 
     def _quadrature(self, expectation: MatrixExpectation) -> Adaptive:
         rows = tuple(self._on_flat_arrays(integral) for integral in expectation.integrals)
