@@ -194,10 +194,7 @@ def forces(parameters: Parameters, state: State, rates: Rates) -> Forces:
     The singular values are in units in which the second moment that the views share is 1 (``dynamics.model.views``).
     The force on w_m is therefore multiplied by this second moment.
     """
-    w = state.encoder
-    if state.target is not None:  # the force of a separate target on w = 0 is not zero, as rates contain the ratio v/w
-        w = w.__array_namespace__().where(abs(w) > SMALLEST, w, SMALLEST)
-    return Forces(parameters.cross * w * rates.rates, rates.on_predictor)
+    return Forces(parameters.cross * state.encoder * rates.rates, rates.on_predictor)
 
 
 def eigenvalues_of(w: Any) -> Any:

@@ -37,7 +37,9 @@ class EigenmodeField(VectorField):
         """
         state = eigenmode_state.initial(self.structure, initial, self.model.init)
         if isinstance(self.model.target, Reconstruction):
-            state = state._replace(target=np.sqrt(self.parameters.cross) + 0 * initial)
+            # The force on w = 0 is not zero, as the rates contain the ratio v/w.
+            w = np.maximum(state.encoder, eigenmode_state.SMALLEST)
+            state = state._replace(encoder=w, target=np.sqrt(self.parameters.cross) + 0 * initial)
         modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
         for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
             self._check_means(quantity, modes.sum(axis=-1))

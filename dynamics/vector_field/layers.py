@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.parameters import Parameters
+from dynamics.vector_field.eigenmode_state import SMALLEST
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import Forces, Observables, State, each
 
@@ -40,11 +41,15 @@ class LayerField(EigenmodeField):
 
         start = each(lambda part: part[..., None, :], super().start(initial))
         target = None if start.target is None else in_layers(start.target)
-        return start._replace(encoder=in_layers(start.encoder), target=target)
+        return start._replace(encoder=in_layers(np.sqrt(initial)[..., None, :]), target=target)
 
     def forces(self, state: State) -> Forces:
         """Return the forces on the singular values of the layers, and on a learned predictor."""
-        forces = super().forces(self._modes(state))
+        modes = self._modes(state)
+        if modes.target is not None:  # the force on w = 0 is not zero, as the rates contain the ratio v/w
+            w = np.where(np.abs(modes.encoder) > SMALLEST, modes.encoder, SMALLEST)
+            modes = modes._replace(encoder=w)
+        forces = super().forces(modes)
         predictor = None if forces.predictor is None else forces.predictor[..., None, :]
         return Forces(forces.encoder[..., None, :] / self._unit * _others(state.encoder), predictor)
 

@@ -116,6 +116,17 @@ def test_steps_of_the_layers_are_those_typed_in(kind):
     assert np.abs(gd.s[-1] / gd.s[0] - 1).max() > 0.05
 
 
+def test_a_layer_that_is_zero_is_moved_by_the_other_layers():
+    """Its force is G prod_{j != l} u_j, with G = c v lambda at w = 0; layers beside it have no force."""
+    model = dyn.Model("euclidean", views=VIEWS, depth=2, predictor=dyn.NoPredictor(), target=dyn.Reconstruction())
+    layers = np.array([[0.0, 0.0, 0.4], [0.5, 0.0, 0.5]])
+    gd = dyn.iterate(model, C * layers.prod(axis=0) ** 2, 1, ETA, layers0=layers)
+    field = LayerField(model)
+    forces = field.forces(field.start(np.zeros(3))._replace(encoder=layers)).encoder
+    np.testing.assert_allclose(forces[:, :2], [[C[0] * 0.5, 0.0], [0.0, 0.0]], rtol=1e-12)
+    np.testing.assert_allclose(gd.s[1, 0], C[0] * (ETA * C[0] * 0.5 * 0.5) ** 2, rtol=1e-12)
+
+
 @parametrize("loss", ["euclidean", "cosine"], quick=["euclidean"])
 def test_the_flow_conserves_differences_of_squares_of_the_layers(loss):
     """d(u_l^2 - u_j^2)/dt = 0, for any force on the product; so equal layers stay equal."""

@@ -15,7 +15,11 @@ from tests.verification.levels import EUCLIDEAN, VIEWS, check, failed, scaled, w
 def longer_steps(monkeypatch, factor):
     """Make the steps of the descent map of eigenmodes longer, but not those of networks."""
     step = EigenmodeField.step
-    monkeypatch.setattr(EigenmodeField, "step", lambda field, state, eta: step(field, state, factor * eta))
+
+    def longer(field, state, eta, *options):
+        return step(field, state, factor * eta, *options)
+
+    monkeypatch.setattr(EigenmodeField, "step", longer)
 
 
 def test_an_exact_solution_that_is_not_the_flow_is_found(monkeypatch):
