@@ -36,7 +36,9 @@ class Dynamics:
     the eigenvalues of the correlation. tracked: True if the predictor is built from an exponential average of the
     correlation, which then is a dynamical variable. separate_target: True if the target branch has weights of its own,
     which are an exponential average of the encoder's weights. correlated: True if the inputs are correlated; the
-    equations are then those of the weights, because the eigenvectors of the correlation rotate.
+    equations are then those of the weights, because the eigenvectors of the correlation rotate. by_mode: True if the
+    second moments of the views differ between modes. deep: True if the encoder has several layers. reconstruction: True
+    if the target is view 2 itself, so that the target's singular values are 1.
     """
 
     predictor: str = "closed form"
@@ -44,6 +46,14 @@ class Dynamics:
     tracked: bool = False
     separate_target: bool = False
     correlated: bool = False
+    by_mode: bool = False
+    deep: bool = False
+    reconstruction: bool = False
+
+    @property
+    def shared(self) -> str:
+        """LaTeX of the second moment that the views share, as a factor; empty if it is 1."""
+        return "c_m " if self.by_mode else ""
 
 
 @lru_cache(maxsize=256)
@@ -52,7 +62,7 @@ def equations(setting: SymbolicLoss, dynamics: Dynamics) -> str:
     explicit = Explicit(setting) if setting.operators else setting
     rows = [f"L &= {in_vectors(explicit)}"]
     rows += _of_weights(dynamics) if dynamics.correlated else _of_modes(explicit, dynamics)
-    return aligned(rows + _where(rows))
+    return aligned(rows + _where(rows, dynamics))
 
 
 def aligned(rows: list[str]) -> str:
@@ -62,13 +72,22 @@ def aligned(rows: list[str]) -> str:
 
 def _of_modes(setting: SymbolicLoss, dynamics: Dynamics) -> list[str]:
     average = r"\frac{1 - \tau}{\eta}"
-    if dynamics.separate_target:
-        rows = [
-            rf"\frac{{\mathrm{{d}} w_m}}{{\mathrm{{d}} t}} &= w_m (r_m - \rho), \quad s_m = w_m^2, \qquad "
-            rf"\frac{{\mathrm{{d}} v_m}}{{\mathrm{{d}} t}} = {average} (w_m - v_m)"
-        ]
+    c = dynamics.shared
+    of_target = rf"\frac{{\mathrm{{d}} v_m}}{{\mathrm{{d}} t}} = {average} (w_m - v_m)"
+    target = "v_m = 1" if dynamics.reconstruction else of_target
+    if dynamics.deep:
+        layers = rf"{c}r_m \frac{{w_m^2}}{{u_{{l,m}}}} - \rho u_{{l,m}}"
+        rows = [rf"\frac{{\mathrm{{d}} u_{{l,m}}}}{{\mathrm{{d}} t}} &= {layers}, \quad w_m = \prod_l u_{{l,m}}"]
+        rows[0] += rf", \quad s_m = {c}w_m^2"
+        of_layers = of_target.replace("w_m", "u_{l,m}").replace("v_m", r"\bar u_{l,m}")
+        averaged = rf"v_m = \prod_l \bar u_{{l,m}}, \quad {of_layers}"
+        of_branch = target if dynamics.reconstruction else averaged
+        rows += [of_branch.replace("=", "&=", 1)] if dynamics.separate_target else []
+    elif dynamics.separate_target:
+        of_encoder = rf"\frac{{\mathrm{{d}} w_m}}{{\mathrm{{d}} t}} &= w_m ({c}r_m - \rho)"
+        rows = [rf"{of_encoder}, \quad s_m = {c}w_m^2, \qquad {target}"]
     else:
-        rows = [r"\frac{\mathrm{d} s_m}{\mathrm{d} t} &= 2 s_m (r_m - \rho)"]
+        rows = [rf"\frac{{\mathrm{{d}} s_m}}{{\mathrm{{d}} t}} &= 2 s_m ({c}r_m - \rho)"]
     rows += _rate(setting, dynamics.separate_target)
     if dynamics.predictor == "learned":
         return [*rows, *_learned(setting, dynamics.separate_target)]
@@ -124,10 +143,13 @@ def _learned(setting: SymbolicLoss, separate_target: bool) -> list[str]:
     return [rf"{flow}, \qquad f_m = {tex(sp.factor_terms(force if separate_target else rates.shared_weights(force)))}"]
 
 
-def _where(rows: list[str]) -> list[str]:
-    """Return an equation with the definitions of n_1, n_2 and zeta, if these occur."""
-    used = [(symbol, value) for symbol, value in moments.VIEW_STATISTICS.items() if symbol in (n.n1, n.n2)]
-    named = [f"{tex(symbol)} = {tex(value)}" for symbol, value in used if any(tex(symbol) in row for row in rows[1:])]
+def _where(rows: list[str], dynamics: Dynamics) -> list[str]:
+    """Return an equation with the definitions of n_1, n_2, zeta and c_m, if these occur."""
+    used = [(symbol, tex(value)) for symbol, value in moments.VIEW_STATISTICS.items() if symbol in (n.n1, n.n2)]
+    if dynamics.by_mode:
+        used = [(n.n1, r"\mathbb{E}[x_{1,m}^2]/c_m"), (n.n2, r"\mathbb{E}[x_{2,m}^2]/c_m")]
+    named = [f"{tex(symbol)} = {value}" for symbol, value in used if any(tex(symbol) in row for row in rows[1:])]
+    named += [r"c_m = \mathbb{E}[x_{1,m} x_{2,m}]"] if dynamics.by_mode else []
     named += [r"\hat z_{i,m} = \sqrt{s_m}\, \zeta_{i,m}"] if any(r"\zeta" in row for row in rows) else []
     return [r", \qquad ".join(named).replace("=", "&=", 1)] if named else []
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dynamics.model.components import Reconstruction
 from dynamics.model.options import shown
 from dynamics.presentation.text import Fact, shortened
 
@@ -54,6 +55,9 @@ def equations_of(model: "Model") -> str | None:
         tracked=structure.tracked,
         separate_target=structure.separate_target,
         correlated=model.by_weights,
+        by_mode=model.views is not None and not model.by_weights,
+        deep=model.depth > 1,
+        reconstruction=isinstance(model.target, Reconstruction),
     )
     return equations(model.derivation_of_rates, dynamics)
 

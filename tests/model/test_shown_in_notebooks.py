@@ -91,3 +91,29 @@ def test_a_loss_that_is_too_long_to_read_is_shown_as_text():
     loss = dyn.Loss.parse(" + ".join(["|p - sg(z2)|^2"] * (LONGEST_LOSS // 14 + 1)))
     assert loss._repr_latex_() is None and dyn.Model(loss)._repr_latex_() is None
     assert "$$" not in dyn.Model(loss)._repr_html_()
+
+
+OF_MODES = dyn.Views.modes([1.3], [1.0], [1.1])
+DYNAMICS = {
+    "views of modes": (
+        {"views": OF_MODES},
+        [r"2 s_m (c_m r_m - \rho)", r"n_1 &= \mathbb{E}[x_{1,m}^2]/c_m", r"c_m = \mathbb{E}[x_{1,m} x_{2,m}]"],
+    ),
+    "averaged target": (
+        {"views": OF_MODES, "target": dyn.EMA(0.9)},
+        [r"w_m (c_m r_m - \rho), \quad s_m = c_m w_m^2", r"\frac{1 - \tau}{\eta} (w_m - v_m)"],
+    ),
+    "layers": (
+        {"depth": 2, "target": dyn.EMA(0.9)},
+        [r"r_m \frac{w_m^2}{u_{l,m}} - \rho u_{l,m}", r"\frac{1 - \tau}{\eta} (u_{l,m} - \bar u_{l,m})"],
+    ),
+    "reconstruction": ({"target": dyn.Reconstruction()}, ["v_m = 1", r"s_m = w_m^2"]),
+}
+
+
+@pytest.mark.parametrize("case", DYNAMICS)
+def test_formulas_are_those_of_the_variables_of_the_model(case):
+    options, parts = DYNAMICS[case]
+    latex = dyn.Model("euclidean", **options)._repr_latex_()
+    assert all(part in latex for part in parts)
+    assert ("c_m" in latex) == ("views" in options) and (r"\tau" in latex) == isinstance(options.get("target"), dyn.EMA)
