@@ -97,7 +97,7 @@ def compiled_rates(model: dyn.Model, s: np.ndarray, rule: Any) -> Callable[[], A
     import jax
 
     forces = TracedField(model.generated, model.structure, "gaussian")
-    parameters = Parameters(excess1=np.array([0.0]), excess2=np.array([SIGMA2**2]))
+    parameters = Parameters(excess2=np.array([SIGMA2**2]), excess1=np.array([0.0]), epsilon=np.array([0.0]))
     rules = [[blocked(rule, BLOCK["cpu"])]]
     each = jax.vmap(lambda w, rules: forces(State(w), parameters, rules).rates, in_axes=(0, None))
     run = compiled(each, "cpu")

@@ -28,10 +28,12 @@ from .model.components import EMA as EMA
 from .model.components import ClosedForm as ClosedForm
 from .model.components import Learned as Learned
 from .model.components import NoPredictor as NoPredictor
+from .model.components import Reconstruction as Reconstruction
 from .model.components import Shared as Shared
 from .model.expressions import Gain as Gain
 from .model.expressions import Loss as Loss
 from .model.model import Model as Model
+from .model.momentum import Momentum as Momentum
 from .model.views import Views as Views
 from .networks.deep.augmentation import Augmentation as Augmentation
 from .networks.deep.datasets import cifar10 as cifar10

@@ -36,14 +36,29 @@ class Integral(NamedTuple):
 class MatrixIntegral(NamedTuple):
     """One of the integrals over x and y in (0, oo) whose sum is a ``MatrixExpectation``.
 
-    The terms of the expectation are divided by two norms |X l| and |Y l|, where l is a vector of independent standard
-    normals. x is the integration variable of the first norm, and y that of the second norm. norm_vectors: function that
-    returns the matrices X and Y; their squared singular values determine the scales of x and y. integrand: function of
-    x, y, the predictor, the matrices that map l to the representations, and the parameters of the loss.
+    The terms of the expectation are divided by the norms of two vectors, which are linear maps of a vector l of
+    independent standard normals. x is the integration variable of the first norm, and y that of the second norm. norms:
+    names of the two vectors; the squared singular values of their maps determine the scales of x and y. integrand:
+    function of x, y, the maps of all vectors, and the parameters of the loss; it returns a tuple of arrays (M, d), or a
+    single array. driven: names of the vectors on which the forces in this tuple act.
     """
 
-    norm_vectors: Function
+    norms: tuple[str, str]
     integrand: Function
+    driven: tuple[str, ...]
+
+
+class VectorProduct(NamedTuple):
+    """A vector ``name`` = h(W_P) ``of`` in a loss, such as the prediction p1 = W_P z1.
+
+    name, of: names of the two vectors. function: function h of the eigenvalues lambda of W_P and of the parameters of
+    the loss; None for lambda itself. stopped: True if no gradient flows into the vector ``of``.
+    """
+
+    name: str
+    of: str
+    function: Function | None = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +84,17 @@ class Expectation:
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """The expectation E[g l^T] or E[h l^T], from which the force on the encoder's weights is computed.
+    """The expectations E[f l^T] of forces f, from which the forces on the encoder's weights and on W_P are computed.
 
-    The expectation is a formula, or a sum of integrals. g and h are the negative gradients of the loss with respect to
-    the representations of views 1 and 2. l is a vector of independent standard normals, of which the representations
-    are linear functions.
+    The expectations are formulas, or sums of integrals. A force is the negative gradient of the loss with respect to a
+    vector: a representation, or a product of a representation with the predictor. l is a vector of independent standard
+    normals, of which all vectors are linear functions. formula: function of the maps of all vectors, and of the
+    parameters of the loss; it returns a tuple of arrays (M, d), or a single array. driven: names of the vectors on
+    which the forces in this tuple act.
     """
 
     formula: Function | None = None
+    driven: tuple[str, ...] = ()
     integrals: tuple[MatrixIntegral, ...] = ()
 
 
@@ -107,12 +125,14 @@ class PowerSum:
     """A quantity that the flow without weight decay conserves: a sum over modes of powers of s + epsilon.
 
     s are the eigenvalues of the correlation. alpha and epsilon are the parameters of the closed-form predictor, whose
-    eigenvalues are (s + epsilon)^alpha. The power is 1 + c alpha. formula: the sum as text. exponent: the number c.
-    value: function that returns the sum. decay: function that returns the rate at which the sum decays under weight
-    decay if epsilon = 0.
+    eigenvalues are (s + epsilon)^alpha. The power is 1 + a alpha. Each summand is divided by the second moment that the
+    views share in the mode. formula: the sum for white views as text. of_views: the sum for any views as text.
+    exponent: the number a. value: function that returns the sum. decay: function that returns the rate at which the sum
+    decays under weight decay if epsilon = 0.
     """
 
     formula: str
+    of_views: str
     exponent: int
     value: Function
     decay: Function
@@ -166,14 +186,17 @@ class DerivedLoss:
         True if the rate of each mode depends on the eigenvalues of this mode alone.
     rates, predictor_force : Expectation
         Rates of the modes, and the expected force on the eigenvalues of a learned predictor.
-    drive_on_view1, drive_on_view2 : MatrixExpectation
-        Expectations from which the force on the encoder's weights is computed, for correlated inputs.
+    forces : MatrixExpectation
+        Expected forces from which those on the weights of the encoder and of the predictor are computed, for correlated
+        inputs.
     vectors : tuple of str
-        Names of the representations on which ``drive_on_view1`` and ``drive_on_view2`` depend.
+        Names of the vectors on which ``forces`` depend: representations, and products with the predictor.
+    products : tuple of VectorProduct
+        The products of functions of the predictor with representations.
     no_closure : str
         Reason why the loss has no exact expectations for eigenmodes.
     no_matrices : str
-        Reason why the loss has no ``drive_on_view1`` and ``drive_on_view2``.
+        Reason why the loss has no ``forces``.
     exact : ExactSolution
         Exact solution of the flow of one mode.
     conserved : PowerSum
@@ -205,9 +228,9 @@ class DerivedLoss:
     rates: Expectation | None = None
     predictor_force: Expectation | None = None
     no_closure: str | None = None
-    drive_on_view1: MatrixExpectation | None = None
-    drive_on_view2: MatrixExpectation | None = None
+    forces: MatrixExpectation | None = None
     vectors: tuple[str, ...] = ()
+    products: tuple[VectorProduct, ...] = ()
     no_matrices: str | None = None
     exact: ExactSolution | None = None
     conserved: PowerSum | None = None
@@ -241,7 +264,7 @@ class DerivedLoss:
     @property
     def divides_by_norms(self) -> bool:
         """True if an exact expectation of the loss is a sum of integrals, as for losses that are divided by norms."""
-        expectations = (self.rates, self.predictor_force, self.drive_on_view1, self.drive_on_view2)
+        expectations = (self.rates, self.predictor_force, self.forces)
         return any(expectation is not None and expectation.integrals for expectation in expectations)
 
     @property

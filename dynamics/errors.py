@@ -54,6 +54,11 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "eigenvalues": "s",
     "tau": "decay",
     "momentum": "decay",
+    "optimizer": "momentum",
+    "optimiser": "momentum",
+    "sgd": "Momentum",
+    "adam": "Momentum",
+    "schedule": "schedules",
 }
 ADVICE = {  # on arrays of a type that NumPy does not order, by the letter of the type
     "U": "Write numbers without quotes.",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import dynamics as dyn
+from dynamics.model.schedules import StepSchedules
 from dynamics.networks.deep.metrics import linear_readout
 from dynamics.networks.deep.training import DeepNetwork
 from dynamics.networks.run import TrainingRun
@@ -115,9 +116,8 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
     False for the networks before their first step.
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
-    settings = TrainingRun(
-        STEPS[full], LEARNING_RATE[loss], BATCH[full], np.array(SEEDS), True, recorded, "float32", None, False
-    )
+    rate = StepSchedules(LEARNING_RATE[loss], {})
+    settings = TrainingRun(STEPS[full], rate, BATCH[full], np.array(SEEDS), True, recorded, "float32", None, False)
     networks = DeepNetwork(model(method, loss, target), network(method), settings)
     with settings.on_device():
         keys = settings.keys()

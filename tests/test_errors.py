@@ -18,6 +18,7 @@ WEIGHTS = "be finite weights of shape (M, N) with 1 <= M <= N"
 EIGENVALUES = "be finite and non-negative eigenvalues of shape (..., M)"
 TIMES = "be ascending, non-negative times of shape (T,)"
 POSITIVE = "be a positive number"
+PER_STEP = "be a number, an array with one value for each of the 5 steps, or a function of the step"
 WHOLE = "be a whole number"
 NOISE = "be two non-negative numbers"
 NON_NEGATIVE = "be a non-negative number"
@@ -267,7 +268,11 @@ CASES = {
             ("learning rate nan", "learning_rate", np.nan, POSITIVE, "nan"),
             ("learning rate text", "learning_rate", "0.1", POSITIVE, "'0.1'"),
             ("learning rate bool", "learning_rate", True, POSITIVE, "True"),
-            ("learning rate array", "learning_rate", [0.1, 0.2], POSITIVE, "[0.1, 0.2]"),
+            ("learning rate array", "learning_rate", [0.1, 0.2], PER_STEP, "(2,)"),
+            ("learning rate ragged", "learning_rate", [[0.1], [0.1, 0.2]], "be a non-negative number", "[[0.1], [0."),
+            ("learning rate function", "learning_rate", len, "be a function that returns a finite number", ""),
+            ("momentum of 1", "momentum", 1, "be a number of at least 0 and below 1, or a Momentum", "1"),
+            ("schedules of nothing", "schedules", 0.1, "be a dictionary, such as {'weight_decay': values}", "0.1"),
         )
     },
     "descent record zero": (iterate(record=0), "record", f"{WHOLE} >= 1", "0"),

@@ -184,7 +184,10 @@ MISTAKES |= {
         (lambda: dyn.iterate(EUCLIDEAN, [0.1], 10, lr=0.1), "keyword argument 'lr'. Did you mean `learning_rate`?"),
         (lambda: dyn.solve(EUCLIDEAN, [0.1], steps=10), "keyword argument 'steps'. Did you mean `times`?"),
         (lambda: dyn.train(EUCLIDEAN, s0=[0.1], steps=10), "keyword argument 's0'. Did you mean `W0`?"),
-        (lambda: dyn.equilibria(EUCLIDEAN), "argument: 's0'. Call it as equilibria(model, s0, *, learning_rate)."),
+        (
+            lambda: dyn.equilibria(EUCLIDEAN),
+            "argument: 's0'. Call it as equilibria(model, s0, *, learning_rate, momentum).",
+        ),
         (lambda: dyn.design(time=5), "keyword argument 'time'. Call it as design(target, model, *, between)."),
         (
             lambda: dyn.prepare(EUCLIDEAN, 2, TIMES),

@@ -171,8 +171,23 @@ def test_the_command_line_names_the_extra_too(monkeypatch):
 # --- public names ---------------------------------------------------------------------------------------------------
 
 PUBLIC = {
-    *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
+    *(
+        "Model",
+        "ClosedForm",
+        "Learned",
+        "NoPredictor",
+        "Shared",
+        "EMA",
+        "Reconstruction",
+        "solve",
+        "iterate",
+        "train",
+        "compare",
+        "load",
+    ),
     "concatenate",
+    "Views",
+    "Momentum",
     *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),

@@ -14,6 +14,7 @@ USER_DEFINED = "p . sg(z2) * (p . p) / 4"
 BRANCHES = {"target": "the target", "none": "nothing", "online": "the online branch"}
 STATED = {None: "as stated"}  # of losses that contain their stop-gradients
 DECAYS = (0.0, 0.01)
+VIEWS = (None, dyn.Views.modes([1.5], [1.0], [1.5]))
 
 
 def losses() -> dict[str, dict[str, Any]]:
@@ -64,7 +65,9 @@ def document() -> str:
         cells = []
         for predictor, target in product(predictors.values(), targets.values()):
             whole = parts | {"stop_gradient": stop, "predictor": predictor, "target": target}
-            (refused,) = {refusal(whole | {"weight_decay": decay}) for decay in DECAYS}
+            (refused,) = {
+                refusal(whole | {"weight_decay": decay, "views": views}) for decay in DECAYS for views in VIEWS
+            }
             reason = refused or refusal(whole | {"inputs": [[1.0]]})
             if reason and reason not in reasons:
                 reasons.append(reason)
@@ -76,8 +79,9 @@ def document() -> str:
         "# Combinations of options",
         "",
         'Written by `make docs` (`tools/combinations.py`) from the rules of `Model`. "yes": a combination runs on all',
-        "levels of description (flow, descent map, network), with any weight decay, noise on the views and `inputs` of",
-        'any covariance, symmetrised or not. "white inputs": the combination runs for white inputs only. "no": it',
+        "levels of description (flow, descent map, network), with any weight decay, noise on the views, `views` with",
+        'second moments of each mode, and `inputs` of any covariance, symmetrised or not. "white inputs": the',
+        'combination runs for white inputs, and for `views` with second moments of each mode, only. "no": it',
         "is refused. `ClosedForm` includes the options `epsilon`, `normalize` and `tracking`. Numbers in parentheses",
         'refer to the reasons below the table. "as stated": `stop_gradient` is left out, because the loss or the gain',
         "states its stop-gradients. In a loss without `p` and `W_P`, options of the predictor have no effect, and",

@@ -21,6 +21,7 @@ def eigenvalues() -> str:
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
     parts.append(f'IMBALANCE = "{MathText().doprint(invariants.imbalance())}"\n')
+    parts.append(f'IMBALANCE_OF_VIEWS = "{MathText().doprint(invariants.imbalance(n.cross[n.m]))}"\n')
     title = "Functions of eigenvalues that are the same for all losses: predictor, velocities, steps and imbalance"
     return header(title) + "\n\n" + "\n\n".join(parts)
 
@@ -72,23 +73,28 @@ def _averages() -> list[Row]:
         "Return tau a + (1 - tau) x, the value after a step of an exponential average a of x.\n\n"
         "average: a before the step. decay: tau, the decay per step.\n"
     )
+    momentum = (
+        "Return mu b + x, the value after a step of a momentum buffer b that adds up gradients x.\n\n"
+        "buffer: b before the step. momentum: mu, the share of b that is kept.\n"
+    )
     return [
         ("average_velocity", [*arguments, "eta"], flow, rates.average_velocity()),
         ("average_step", arguments, step, rates.average_step()),
+        ("momentum_step", ["buffer", "x", "momentum"], momentum, rates.momentum_step()),
     ]
 
 
 def _imbalance() -> list[Row]:
     doc = (
-        "Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.\n\n"
+        "Return the imbalance s/c - lambda^2/a_P between the encoder and a learned predictor in each mode.\n\n"
         "s, lam: eigenvalues s of the correlation and lambda of the predictor. rate_ratio: a_P, the learning rate of "
-        "the predictor divided by that of the encoder.\n"
+        "the predictor divided by that of the encoder. cross: c, the second moment that the views share.\n"
     )
     decay = (
         "Return k >= 0: under weight decay rho, the imbalance falls as exp(-k t) in the time t of the flow.\n\n"
         "The imbalance is that between the encoder and a learned predictor (see ``imbalance``).\n"
     )
     return [
-        ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),
+        ("imbalance", ["s", "lam", "rate_ratio", "cross"], doc, invariants.imbalance(n.cross[n.m])),
         ("imbalance_decay", ["rho"], decay, invariants.imbalance_decay()),
     ]

@@ -16,6 +16,7 @@ from derivations.codegen.singularity_code import write_singularities
 from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
 from derivations.errors import UntranslatableError
 from derivations.losses.loss import SymbolicLoss
+from derivations.losses.products import in_vectors
 from derivations.printers.array_code import SPECIAL
 from derivations.theory import rates
 from derivations.theory.homogeneity import degrees_of_rates
@@ -47,7 +48,7 @@ def _module(loss: SymbolicLoss, whole: bool) -> str:
         *_unless(
             whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, signature)
         ),
-        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest, signature)),
+        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(in_vectors(loss), manifest, signature)),
     ]
     write_singularities(expression, learned, manifest)
     rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)

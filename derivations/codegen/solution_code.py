@@ -90,19 +90,26 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
     """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
-        power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
-        formula = json.dumps(MathText().doprint(power_sum))
+        decay, shared = invariants.power_sum_decay(a), n.cross[n.k]
+        formula, of_views = (
+            json.dumps(MathText().doprint(invariants.power_sum(a, moment))) for moment in (sp.S.One, shared)
+        )
         manifest["conserved"] = call(
-            "PowerSum", formula=formula, exponent=str(a), value="conserved", decay="conserved_decay"
+            "PowerSum",
+            formula=formula,
+            of_views=of_views,
+            exponent=str(a),
+            value="conserved",
+            decay="conserved_decay",
         )
         sources = [
             function(
                 "conserved",
-                ["s", "alpha", "epsilon"],
+                ["s", "alpha", "epsilon", "cross"],
                 "Return a sum over modes that the flow without weight decay conserves, (..., 1).\n\n"
-                f"The sum is {json.loads(formula)}. s: eigenvalues of the correlation. alpha, epsilon: parameters of "
-                "the predictor (s + epsilon)^alpha.\n",
-                [power_sum],
+                f"The sum is {json.loads(of_views)}. s: eigenvalues of the correlation. alpha, epsilon: parameters of "
+                "the predictor (s + epsilon)^alpha. cross: second moments that the views share.\n",
+                [invariants.power_sum(a, shared)],
             ),
             function(
                 "conserved_decay",

@@ -1,5 +1,6 @@
 """Write the results of a derivation as text or LaTeX: loss, forces, rates, flow of the eigenvalues, exact solution."""
 
+import re
 from dataclasses import dataclass
 
 import sympy as sp
@@ -7,6 +8,7 @@ import sympy as sp
 from derivations import errors
 from derivations.losses import gradients
 from derivations.losses.loss import SymbolicLoss
+from derivations.losses.products import Product, in_vectors
 from derivations.printers.latex import MathLatex
 from derivations.printers.text import MathText
 from derivations.symbols import notation as n
@@ -66,46 +68,69 @@ def derivation(
     return lines + [Line("where", str(symbol), expression) for symbol, expression in functions + named]
 
 
-def correlated(setting: SymbolicLoss) -> list[Line]:
-    """Return the equations from the loss to the dynamics of the weights, for inputs of any covariance."""
-    loss = setting.in_eigenbasis()
-    lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
-    present: set[sp.MatrixSymbol] = set()
-    for view, name in ((1, "g"), (2, "h")):
-        members = matrices.expectations(loss, view)
-        present = present.union(*(expectation.symbols() for expectation in members))
-        lines += _drive(f"E[{name} l^T]", name.upper(), members)
+def correlated(setting: SymbolicLoss, learned: bool = False) -> list[Line]:
+    """Return the equations from the loss to the dynamics of the weights, for views of any second moments.
+
+    learned: True if the predictor is learned.
+    """
+    loss = in_vectors(setting)
+    members = matrices.expectations(loss.expression)
+    present: set[sp.MatrixSymbol] = set().union(*(expectation.symbols() for expectation in members))
+    lines = [Line("loss of one sample, in the eigenbasis", "L", setting.in_eigenbasis())]
+    on_views: dict[str, list[str]] = {"1": [], "2": []}
+    applied = {str(product.vector): product for product in loss.products}
+    for vector in dict.fromkeys(vector for expectation in members for vector, _ in expectation.forces):
+        lines += _force(vector, members)
+        factors, name = "", str(vector)
+        while (product := applied.get(name)) is not None and not product.stopped:
+            factors, name = f"{_matrix(product)}^T {factors}", str(product.of)
+        if name not in applied:
+            on_views[name[1]].append(f"{factors}E[f_{vector} l^T]")
+    for view, parts in on_views.items():
+        lines.append(Line(f"drive of view {view}", f"E[{'gh'[int(view) - 1]} l^T]", " + ".join(parts) or "0"))
     flow = "E[g l^T] E[l x1^T] + E[h l^T] E[l x2^T] - rho W"
     lines += [Line("flow of the weights", "dW/dt", flow)]
-    maps = zip(matrices.VECTORS.values(), ("W E[x1 l^T]", "W E[x2 l^T]", "V E[x1 l^T]", "V E[x2 l^T]"), strict=True)
+    if learned:
+        on_predictor = " + ".join(f"E[f_{product.vector} l^T] {product.of}^T" for product in loss.products)
+        lines += [Line("flow of the predictor", "dW_P/dt", f"a_P ({on_predictor}) - rho W_P")]
     title = "each vector as a map of independent normals l"
-    return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
+    maps = zip(matrices.REPRESENTATIONS, ("W E[x1 l^T]", "W E[x2 l^T]", "V E[x1 l^T]", "V E[x2 l^T]"), strict=True)
+    used = present | {matrices.map_of(product.of) for product in loss.products}
+    lines += [Line(title, str(vector), text) for vector, text in maps if matrices.map_of(vector) in used]
+    return lines + [Line(title, name, f"{_matrix(product)} {product.of}") for name, product in applied.items()]
 
 
-def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for E[force l^T], the expectation from which the velocity of the weights is computed.
+def _matrix(product: Product) -> str:
+    """Return a function of the predictor as text: W_P, or an expression such as (W_P + 1)."""
+    matrix = MathText().doprint(product.function.subs(n.lam[n.k], sp.Symbol("W_P")))
+    return matrix if product.function == n.lam[n.k] else f"({matrix})"
 
-    The vectors in the force are linear maps of the independent normals l. The expectation is a formula, or a sum of
-    integrals that replace norms in a denominator (see ``matrices``). left: the left side of the equation for the
-    expectation. name: "G" for the force on view 1, "H" for the force on view 2; the integrands are called G_1, G_2, ...
-    or H_1, H_2, ... members: the summands of the expectation.
+
+def _force(vector: sp.MatrixSymbol, members: list[matrices.MatrixMean]) -> list[Line]:
+    """Return the equations for E[f l^T], the expected force f on a vector.
+
+    All vectors are linear maps of the independent normals l. The expectation is a formula, or a sum of integrals that
+    replace norms in a denominator (see ``matrices``); the integrand is called F_p1 for the vector p1.
     """
-    title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
-    if not any(expectation.norms for expectation in members):
-        return [Line(title, left, members[0].terms if members else sp.Integer(0))]
-    for number, expectation in enumerate(members, 1):
-        x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
+    title, left, lines, parts = f"force on {vector}", f"E[f_{vector} l^T]", [], []
+    present = [expectation for expectation in members if vector in dict(expectation.forces)]
+    for number, expectation in enumerate(present, 1):
+        term = dict(expectation.forces)[vector]
+        if not expectation.norms:
+            return [Line(title, left, term)]
+        x_form, y_form = (matrices.quadratic((norm, norm)) for norm in expectation.norms)
         precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
         lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
         lines += [Line("weight of the tilted Gaussian", "Z", sp.Abs(sp.Determinant(matrices.K)))]
-        vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
-        lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
-        part = sp.Symbol(f"{name}_{number}")
-        lines += [Line("integrand", str(part), expectation.terms)]
+        vectors = zip(matrices.TILTED, expectation.norms, strict=True)
+        lines += [Line("tilted vector", str(tilted), norm * matrices.K.T) for tilted, norm in vectors]
+        part = sp.Symbol(f"F_{vector}" if len(present) == 1 else f"F_{vector}_{number}")
+        lines += [Line("integrand", str(part), term)]
         parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
     return [*lines, Line(title, left, sp.Add(*parts))]
 
 
+IN_WORDS = r"\^T|^[ptvz]\d$"  # left sides of equations for matrices, which are named as in words
 RATE = sp.IndexedBase("r", real=True)[n.m]
 FORCE = sp.IndexedBase("f", real=True)[n.m]
 
@@ -212,18 +237,21 @@ def as_latex(lines: list[Line]) -> str:
     """Return the equations as a LaTeX align* environment; titles become comments."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
-    names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}
+    names |= {"dW/dt": r"\dot W", "dW_P/dt": r"\dot W_P"}
     names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
     rows = []
     for line in lines:
-        left = names.get(line.left) or _latex_name(line.left)
+        left = names.get(line.left) or (_latex_words if re.search(IN_WORDS, line.left) else _latex_name)(line.left)
         right = _latex_words(line.right) if isinstance(line.right, str) else printer.doprint(line.right)
         rows.append(f"  % {line.title}\n  {left} &= {right}")
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
 def _latex_words(text: str) -> str:
-    for word, latex in (("^T", r"^{\top}"), ("x1", "x_1"), ("x2", "x_2"), ("rho", r"\rho"), ("E[", r"\mathbb{E}[")):
+    """Return the LaTeX of an equation in words, such as "W_P^T E[f_p1 l^T]"."""
+    text = re.sub(r"_([ptvz])(\d)\b", r"_{\1_\2}", text)
+    text = re.sub(r"\b([ptvxz])(\d)\b", r"\1_\2", text)
+    for word, latex in (("^T", r"^{\top}"), ("rho", r"\rho"), ("E[", r"\mathbb{E}[")):
         text = text.replace(word, latex)
     return text
 

@@ -36,9 +36,10 @@ zeta1 = sp.IndexedBase("zeta1", real=True)
 zeta2 = sp.IndexedBase("zeta2", real=True)
 
 alpha, sigma1, sigma2, rho, eta, t = sp.symbols("alpha sigma1 sigma2 rho eta t", positive=True)
-epsilon, decay, rate_ratio = sp.symbols("epsilon decay rate_ratio", positive=True)
+epsilon, decay, rate_ratio, momentum = sp.symbols("epsilon decay rate_ratio momentum", positive=True)
 n1, n2, D = sp.symbols("n1 n2 D", positive=True)
 n1_of, n2_of, D_of = (sp.IndexedBase(str(symbol), positive=True) for symbol in (n1, n2, D))  # of the mode in the index
+cross = sp.IndexedBase("cross", positive=True)  # second moment that the views share in a mode; 1 for white views
 STATISTICS = {n1_of: n1, n2_of: n2, D_of: D}
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)
@@ -78,6 +79,7 @@ TABLE = [
     SymbolEntry(D, "D", r"determinant of the views' covariance per input direction, $n_1 n_2 - 1$"),
     SymbolEntry(rho, r"\rho", "weight decay"),
     SymbolEntry(eta, r"\eta", "learning rate"),
+    SymbolEntry(momentum, r"\mu", "momentum of gradient descent"),
     SymbolEntry(t, "t", "time, learning rate times number of steps"),
     SymbolEntry(x, "x", "integration variable that replaces the first norm in a denominator"),
     SymbolEntry(y, "y", "integration variable that replaces the second norm in a denominator"),

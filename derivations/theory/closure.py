@@ -11,6 +11,7 @@ import sympy as sp
 
 from derivations.errors import ExpressionError, UndecidedError, UnsupportedLossError
 from derivations.losses.loss import SymbolicLoss
+from derivations.losses.products import in_vectors
 from derivations.losses.user_defined import UserDefinedLoss
 from derivations.theory import matrices, rates
 
@@ -24,7 +25,7 @@ def refusal(loss: SymbolicLoss, correlated: bool) -> ValueError | None:
     try:
         expression = loss.in_eigenbasis()
         if correlated:
-            matrices.expectations(expression, 1), matrices.expectations(expression, 2)
+            matrices.expectations(in_vectors(loss).expression)
             return None
         rates.rates(expression)
         if loss.trains_predictor:

@@ -12,7 +12,8 @@ invariant, a function of the state that only weight decay changes:
   that of the encoder.
 
 Each identity holds for every single sample. So the invariants hold for any distribution of the inputs and any target.
-They also hold if the expectation is replaced by any other linear map.
+They also hold if the expectation is replaced by any other linear map. If the views share the second moment c_m in mode
+m, then ds_m/dt = 2 s_m (c_m r_m - rho), and the invariants contain dV/ds_m = lambda_m^a/c_m and s_m/c_m instead.
 """
 
 import sympy as sp
@@ -44,13 +45,14 @@ def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 
 
-def power_sum(a: sp.Rational | int) -> sp.Expr:
-    """Return the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha) for a given exponent a.
+def power_sum(a: sp.Rational | int, shared: sp.Expr = sp.S.One) -> sp.Expr:
+    """Return the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha)/c_m for a given exponent a.
 
-    s_m are the correlation eigenvalues. The derivative dV/ds_m equals lambda_m^a, where
-    lambda_m = (s_m + epsilon)^alpha are the eigenvalues of the closed-form predictor.
+    s_m are the correlation eigenvalues. The derivative dV/ds_m equals lambda_m^a/c_m, where
+    lambda_m = (s_m + epsilon)^alpha are the eigenvalues of the closed-form predictor. shared: the second moment c_m
+    that the views share in mode ``n.k``.
     """
-    return total(_integrated(a).subs(_s, n.s[n.k]))
+    return total(_integrated(a).subs(_s, n.s[n.k]) / shared)
 
 
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
@@ -71,26 +73,28 @@ def _integrated(a: sp.Rational | int) -> sp.Expr:
     return sp.integrate(rates.predictor().subs(n.s[n.m], _s) ** a, _s)
 
 
-def imbalance() -> sp.Expr:
-    """Return V = s_m - lambda_m^2/a_P, the imbalance between encoder and learned predictor in mode m.
+def imbalance(shared: sp.Expr = sp.S.One) -> sp.Expr:
+    """Return V = s_m/c_m - lambda_m^2/a_P, the imbalance between encoder and learned predictor in mode m.
 
     s_m is the eigenvalue of the correlation, and lambda_m the eigenvalue of the predictor. a_P is the learning rate of
-    the predictor divided by that of the encoder.
+    the predictor divided by that of the encoder. shared: the second moment c_m that the views share in mode m.
     """
-    return n.s[n.m] - n.lam[n.m] ** 2 / n.rate_ratio
+    return n.s[n.m] / shared - n.lam[n.m] ** 2 / n.rate_ratio
 
 
 def imbalance_decay() -> sp.Expr:
-    """Return the rate -(dV/dt)/V at which weight decay reduces the imbalance V = s_m - lambda_m^2/a_P in mode m.
+    """Return the rate -(dV/dt)/V at which weight decay reduces the imbalance V = s_m/c_m - lambda_m^2/a_P in mode m.
 
     The formula holds if encoder and learned predictor are balanced: s_m r_m = lambda_m f_m. Here s_m and lambda_m are
     the eigenvalues of the correlation and of the predictor, r_m is the rate of mode m, f_m is the force on lambda_m,
-    and a_P is the learning rate of the predictor divided by that of the encoder.
+    a_P is the learning rate of the predictor divided by that of the encoder, and c_m is the second moment that the
+    views share.
     """
-    s, lam = n.s[n.m], n.lam[n.m]
-    balanced = {rates.force: s * rates.rate / lam}
-    slope = imbalance().diff(s) * rates.velocity() + imbalance().diff(lam) * rates.flow(rates.predictor_step())
-    return sp.simplify(-slope.subs(balanced) / imbalance())
+    s, lam, c = n.s[n.m], n.lam[n.m], n.cross[n.m]
+    balanced, value = {rates.force: s * rates.rate / lam}, imbalance(c)
+    velocity = rates.velocity().subs(rates.rate, c * rates.rate)
+    slope = value.diff(s) * velocity + value.diff(lam) * rates.flow(rates.predictor_step())
+    return sp.simplify(-slope.subs(balanced) / value)
 
 
 def is_balanced(loss: sp.Expr) -> bool:

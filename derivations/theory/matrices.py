@@ -1,11 +1,12 @@
-r"""Derive the expected gradients of the weights for inputs of any covariance, with matrices in place of modes.
+r"""Derive the expected gradients of the weights for views of any second moments, with matrices in place of modes.
 
-If the input covariance is not white, the singular vectors of the weights W rotate, and there are no independent modes.
-The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the forces g and h on
-their representations, and weight decay rho. A force is first derived in the eigenbasis of the predictor W_P, with
-eigenvalues lambda_m, and then rewritten in powers of W_P:
+If the second moments of the views are not white, the singular vectors of the weights W rotate, and there are no
+independent modes. The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the
+forces g and h on their representations, and weight decay rho.
 
-    lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v.
+The loss is written as a function of vectors: of the representations, and of products such as p1 = W_P z1 (see
+``derivations.losses.products``). The forces on all vectors are derived. As a force f on p1 is a force W_P^T f on z1,
+and a force f z1^T on W_P, forces on products are passed on to representations and to the predictor by numerical code.
 
 Every vector u is written as a linear map of the same independent normals l ~ N(0, 1), u = L_u l. Then
 E[g x1^T] = E[g l^T] E[l x1^T], and Isserlis' theorem gives E[g l^T] as a sum over pairings.
@@ -23,19 +24,17 @@ from functools import lru_cache
 import sympy as sp
 
 from derivations.errors import UndecidedError, UnsupportedLossError
-from derivations.losses import gradients
 from derivations.symbols import notation as n
-from derivations.symbols.modes import per_mode
+from derivations.symbols.modes import derivative, per_mode
+from derivations.symbols.stop_gradient import release
 from derivations.theory.tilting import norm_weight
 
 d = sp.Symbol("d", integer=True, positive=True)  # number of independent normals
-W_P = sp.MatrixSymbol("W_P", n.M, n.M)
 K = sp.MatrixSymbol("K", d, d)
 TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
-VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # L_u of each vector u
+REPRESENTATIONS = (n.z1, n.z2, n.t1, n.t2)
 
-Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v) stands for the scalar u^T W_P^b v
-Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u) stands for the vector W_P^a u
+Form = tuple[sp.MatrixExpr, sp.MatrixExpr]  # (u, v) stands for the scalar u^T v
 
 
 class MatrixTilt(sp.Expr):
@@ -49,113 +48,105 @@ class MatrixTilt(sp.Expr):
 
 @dataclass(frozen=True)
 class MatrixMean:
-    """The expectation E[f l^T] (M, d), where f are the terms of a force that have the same norms in the denominator.
+    """The expectations E[f l^T] (M, d), where f are the terms of forces that have the same norms in the denominator.
 
-    l (d,) are independent normals. norms: a tuple (u, b, v) for each norm; the square of the norm is
-    l^T u^T W_P^b v l, with matrices u and v. If there are no norms, the expectation is ``terms``. Otherwise it is the
-    integral of ``terms`` over x and y in (0, oo).
+    l (d,) are independent normals. norms: names of two vectors, by whose norms the terms are divided; or (). forces:
+    pairs of the vector on which a force acts, and the expectation. If there are no norms, the expectations are
+    ``forces``. Otherwise they are the integrals of ``forces`` over x and y in (0, oo).
     """
 
-    norms: tuple[Form, ...]
-    terms: sp.MatrixExpr
+    norms: tuple[sp.MatrixSymbol, ...]
+    forces: tuple[tuple[sp.MatrixSymbol, sp.MatrixExpr], ...]
+
+    @property
+    def terms(self) -> list[sp.MatrixExpr]:
+        """The expectations, or their integrands, in the order of ``forces``."""
+        return [term for _, term in self.forces]
 
     def symbols(self) -> set[sp.MatrixSymbol]:
         """Return the matrix symbols that occur in the terms and norms."""
-        return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
+        return set(self.norms).union(*(term.atoms(sp.MatrixSymbol) for term in self.terms))
+
+
+def map_of(vector: sp.IndexedBase) -> sp.MatrixSymbol:
+    """Return the symbol of the matrix (M, d) that maps independent normals l to a vector; it has the vector's name."""
+    return sp.MatrixSymbol(str(vector), n.M, d)
 
 
 @lru_cache(maxsize=256)
-def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
-    """Return the summands of E[force l^T] for the force on the representation of view 1 or 2.
+def expectations(loss: sp.Expr) -> list[MatrixMean]:
+    """Return the summands of the expectations E[f l^T] for the forces f on all vectors of a loss.
 
-    l (d,) are independent normals. Terms of the force that are divided by the same two norms form one summand. If the
-    force contains no norms, there is a single summand. The list is empty if no gradient reaches the view.
+    loss: a loss as a function of vectors (``products.in_vectors``). l (d,) are independent normals. Terms that are
+    divided by the same two norms form one summand. If no force contains a norm, there is a single summand. Forces that
+    are zero are left out.
     """
-    groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
-    for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
-        if term == 0:
-            continue
-        coefficient, word, forms, norms = _read(term)
-        if len(norms) not in (0, 2):
-            raise UnsupportedLossError(
-                f"a term has {len(norms)} norms in its denominator; if `inputs` is given, a term must have 0 or 2"
-            )
-        value: sp.MatrixExpr = sp.Identity(d)
-        if norms:
-            word, forms = _tilted(word, forms, [form for form, _ in norms])
-            value = n.Z * K
-        for variable, (_, power) in zip((n.x, n.y), norms, strict=False):
-            coefficient *= norm_weight(variable, power)
-        value = coefficient * _passed_on(word, forms) * value
-        groups.setdefault(tuple(form for form, _ in norms), []).append(value)
+    groups: dict[tuple[sp.MatrixSymbol, ...], dict[sp.MatrixSymbol, list[sp.MatrixExpr]]] = {}
+    for vector in sorted({e.base for e in loss.atoms(sp.Indexed)}, key=_order):
+        for term in sp.Add.make_args(sp.expand(release(-derivative(loss, vector)))):
+            if term != 0:
+                norms, value = _mean_of(term)
+                groups.setdefault(norms, {}).setdefault(map_of(vector), []).append(value)
     if () in groups and len(groups) > 1:
         raise UnsupportedLossError(
             "some terms have norms in their denominator and other terms have none; if `inputs` is given, either all "
             "terms or no terms must have norms"
         )
-    return [MatrixMean(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
+    return [
+        MatrixMean(norms, tuple((vector, sp.MatAdd(*values).doit()) for vector, values in forces.items()))
+        for norms, forces in groups.items()
+    ]
+
+
+def _order(vector: sp.IndexedBase) -> tuple[bool, str]:
+    """Return a key that sorts products before representations, and both by their names."""
+    return vector in REPRESENTATIONS, str(vector)
+
+
+def _mean_of(term: sp.Expr) -> tuple[tuple[sp.MatrixSymbol, ...], sp.MatrixExpr]:
+    """Return the norms in the denominator of a term of a force, and its expectation or integrand (M, d)."""
+    coefficient, vector, forms, norms = _read(term)
+    if len(norms) not in (0, 2):
+        raise UnsupportedLossError(
+            f"a term has {len(norms)} norms in its denominator; if `inputs` is given, a term must have 0 or 2"
+        )
+    value: sp.MatrixExpr = sp.Identity(d)
+    if norms:
+        replaced = {norm: tilted for (norm, _), tilted in zip(norms, TILTED, strict=True)}
+
+        def tilt(u: sp.MatrixSymbol) -> sp.MatrixExpr:
+            return replaced.get(u, u * K.T)
+
+        vector, forms = tilt(vector), [(tilt(u), tilt(v)) for u, v in forms]
+        value = n.Z * K
+    for variable, (_, power) in zip((n.x, n.y), norms, strict=False):
+        coefficient *= norm_weight(variable, power)
+    return tuple(norm for norm, _ in norms), coefficient * _passed_on(vector, forms) * value
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return the matrix A = u^T W_P^b v (d, d) of a form (u, b, v).
-
-    The form stands for the scalar l^T A l, where l (d,) are independent normals.
-    """
-    u, b, v = form
-    return sp.MatMul(u.T, _power(b), v).doit()
+    """Return the matrix A = u^T v (d, d) of a form (u, v), which stands for the scalar l^T A l with normals l (d,)."""
+    return sp.MatMul(form[0].T, form[1]).doit()
 
 
-def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """Return, for each norm, the matrix X (M, d) for which the norm equals ||X l|| with independent normals l (d,)."""
-    return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
-
-
-def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
+def tilted(norms: tuple[sp.MatrixSymbol, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
     """Return the definition of the symbols X K^T, Y K^T, K and Z for the norms ||X l|| and ||Y l|| in a denominator.
 
     The norms tilt the Gaussian of the independent normals l. K^T K is the covariance of the tilted Gaussian, and Z is
     the weight of the tilted Gaussian.
     """
-    X, Y = norm_vectors(norms)
+    X, Y = norms
     return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
 
-def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """Substitute l = K^T l' for the normals l in a vector and in scalars.
+def _passed_on(vector: sp.MatrixExpr, forms: list[Form]) -> sp.MatrixExpr:
+    """Return u E[l prod_j (l^T A_j l) l^T] (M, d) for a vector u l, with a product for each summand.
 
-    word: the tuple (a, u), which stands for the vector W_P^a u l. forms: tuples (u, b, v), which stand for the scalars
-    l^T u^T W_P^b v l. norms: the squares of two norms, in the same notation as ``forms``. The substitution turns each
-    matrix u into u K^T. Let X = W_P^c u be the matrix of the first norm, and Y the matrix of the second. If u is
-    multiplied by W_P^a with a >= c, the factor W_P^c u K^T of the product is replaced by the symbol X K^T, and the
-    factor W_P^(a - c) remains. Y K^T is inserted in the same way.
-    """
-    taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
-
-    def left(exponent: sp.Expr, *vectors: sp.MatrixExpr) -> tuple[sp.Expr, ...]:
-        words = []
-        for vector in vectors:
-            power, tilted = taken.get(vector, (sp.oo, None))
-            words.append(tilted if power <= exponent else vector * K.T)
-            exponent -= power if power <= exponent else 0
-        return exponent, *words
-
-    def of(form: Form) -> Form:
-        b, u, v = left(form[1], form[0], form[2])
-        return u, b, v
-
-    return left(*word), [of(form) for form in forms]
-
-
-def _passed_on(word: Word, forms: list[Form]) -> sp.MatrixExpr:
-    """Return W_P^a u E[l prod_j (l^T A_j l) l^T] (M, d) for a word (a, u), with a product for each summand.
-
-    The word (a, u) stands for the vector W_P^a u l, where l (d,) are independent normals. A_j is the matrix of the j-th
-    form (see ``quadratic``).
+    l (d,) are independent normals, and A_j is the matrix of the j-th form (see ``quadratic``).
 
     The products have fewer operations than the sum of the matrices (d, d), because M is smaller than d.
     """
-    a, u = word
-    return sp.MatAdd(*(_power(a) * u * summand for summand in sp.MatAdd.make_args(_moment(forms)))).doit()
+    return sp.MatAdd(*(vector * summand for summand in sp.MatAdd.make_args(_moment(forms)))).doit()
 
 
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
@@ -175,80 +166,63 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 def _mean(forms: list[Form]) -> sp.Expr:
     """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l.
 
-    A_j is the matrix of the j-th form (see ``quadratic``). Because A_1 = u^T W_P^b v, the trace is that of the smaller
-    matrix W_P^b v E[...] u^T (M, M).
+    A_j is the matrix of the j-th form (see ``quadratic``). Because A_1 = u^T v, the trace is that of the smaller matrix
+    v E[...] u^T (M, M).
     """
     if not forms:
         return sp.Integer(1)
-    u, b, v = forms[0]
-    return sp.Trace(_power(b) * v * _moment(forms[1:]) * u.T).doit()
+    u, v = forms[0]
+    return sp.Trace(v * _moment(forms[1:]) * u.T).doit()
 
 
-def _power(exponent: sp.Expr) -> sp.MatrixExpr:
-    return sp.Identity(n.M) if exponent == 0 else W_P**exponent
+def _read(
+    term: sp.Expr,
+) -> tuple[sp.Expr, sp.MatrixSymbol, list[Form], list[tuple[sp.MatrixSymbol, sp.Expr]]]:
+    """Split a term of a force into its coefficient, its vector, its inner products, and its norms.
 
-
-def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
-    """Split a term of a force into its coefficient, its vector W_P^a u, its bilinear forms, and its norms.
-
-    The vector is returned as the word (a, u), and a bilinear form u^T W_P^b v as the tuple (u, b, v). A factor
-    ||v||^(-q) is returned as a pair: the tuple of the form ||v||^2, and the exponent q. Norms that contain W_P come
-    first.
+    An inner product u . v is returned as the tuple (u, v). A factor ||v||^(-q) is returned as a pair: the vector v, and
+    the exponent q. Norms of products with W_P come first.
     """
-    coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
+    coefficient, vectors, forms, norms = sp.Integer(1), [], [], []
     for factor in sp.Mul.make_args(term):
         base, power = factor.as_base_exp()
-        natural = power.is_Integer and power > 0
         if not factor.has(sp.Indexed):
             coefficient *= factor
-        elif isinstance(base, sp.Sum) and natural:
+        elif isinstance(base, sp.Sum) and power.is_Integer and power > 0:
             forms += [_form(per_mode(base))] * int(power)
         elif isinstance(base, sp.Sum) and (2 * power).is_Integer and not power.is_Integer and power < 0:
             norms.append((_norm(per_mode(base)), -2 * power))
-        elif base == n.lam[n.m] and natural:
-            exponent += power
-        elif isinstance(base, sp.Indexed) and base.base in VECTORS and power == 1:
-            vectors.append(VECTORS[base.base])
+        elif isinstance(base, sp.Indexed) and power == 1:
+            vectors.append(base.base)
         else:
-            wrong = (
-                f"the force contains {factor}, which is neither a representation nor a positive integer power of W_P"
-            )
+            wrong = f"the force contains {factor}, which is not a representation, or a product of one with W_P"
             raise UndecidedError(wrong) if power.free_symbols else UnsupportedLossError(wrong)
     if len(vectors) != 1:
-        raise UnsupportedLossError(f"the force contains {term}, which is not a power of W_P times a single vector")
-    norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
-    return coefficient, (exponent, vectors[0]), forms, norms
+        raise UnsupportedLossError(f"the force contains {term}, which is not a scalar times a single vector")
+    norms.sort(key=lambda norm: _order(norm[0]))
+    maps = [(map_of(vector), power) for vector, power in norms]
+    return coefficient, map_of(vectors[0]), [(map_of(u), map_of(v)) for u, v in forms], maps
 
 
-def _norm(component: sp.Expr) -> Form:
-    u, b, v = _form(component)
+def _norm(component: sp.Expr) -> sp.IndexedBase:
+    u, v = _form(component)
     if u != v:
         raise UnsupportedLossError(
             f"the force is divided by a power of {component} summed over modes, which is not the square of a norm"
         )
-    if b % 2:
-        raise UnsupportedLossError(
-            f"the force is divided by a norm that contains a root of W_P: the square of the norm is {component} "
-            "summed over modes"
-        )
-    return u, b, v
+    return u
 
 
-def _form(component: sp.Expr) -> Form:
-    """Return the form (u, b, v) of a sum over modes k; ``component`` is the summand lambda_k^b u_k v_k.
-
-    The sum is the scalar u^T W_P^b v.
-    """
-    exponent, vectors = sp.Integer(0), []
+def _form(component: sp.Expr) -> tuple[sp.IndexedBase, sp.IndexedBase]:
+    """Return the two vectors u and v of an inner product u . v; ``component`` is the summand u_k v_k."""
+    vectors: list[sp.IndexedBase] = []
     for factor in sp.Mul.make_args(component):
         base, power = factor.as_base_exp()
-        if base == n.lam[n.k] and power.is_Integer:
-            exponent = power
-        elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
-            vectors += [VECTORS[base.base]] * int(power)
+        if isinstance(base, sp.Indexed) and power in (1, 2):
+            vectors += [base.base] * int(power)
         else:
             wrong = f"{component} summed over modes is not a bilinear form of the representations"
             raise UndecidedError(wrong) if power.free_symbols else UnsupportedLossError(wrong)
     if len(vectors) != 2:
         raise UnsupportedLossError(f"{component} summed over modes is not a bilinear form of the representations")
-    return vectors[0], exponent, vectors[1]
+    return vectors[0], vectors[1]

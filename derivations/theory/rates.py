@@ -82,7 +82,7 @@ def _of_mode(expectation: Any) -> Any:
 
 # --- one step of each dynamical variable ----------------------------------------------------------------------------
 
-rate, force, average, x, w = sp.symbols("r force average x w", real=True)
+rate, force, average, buffer, x, w = sp.symbols("r force average buffer x w", real=True)
 
 
 def encoder_step() -> sp.Expr:
@@ -107,6 +107,15 @@ def average_step() -> sp.Expr:
     x is a singular value of the encoder, or an eigenvalue of the correlation.
     """
     return n.decay * average + (1 - n.decay) * x
+
+
+def momentum_step() -> sp.Expr:
+    """Return the step b <- mu b + x of a momentum buffer b, which adds up gradients x with the momentum mu.
+
+    Gradient descent with momentum (heavy ball) changes weights by eta b, with Nesterov's momentum by eta (mu b + x).
+    Here b is the new buffer, and eta the learning rate.
+    """
+    return n.momentum * buffer + x
 
 
 def flow(step: sp.Expr) -> sp.Expr:

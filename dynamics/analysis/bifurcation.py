@@ -1,7 +1,7 @@
 """Define the function ``bifurcation``, which follows equilibria along a parameter and finds changes of stability."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,7 @@ from dynamics.model.options import shown
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.presentation.result import Result
-from dynamics.presentation.text import Fact, shortened
+from dynamics.presentation.text import Fact, listed, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ class Bifurcation(Result):
     """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
     Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows the
-    equilibria of a single mode.
+    equilibria of a single mode, or of each mode if the second moments of the views differ between modes.
 
     Attributes
     ----------
@@ -50,10 +50,11 @@ class Bifurcation(Result):
         Lowest and highest value of the parameter.
     branches : tuple of EquilibriumBranch
         Branches of equilibria. A branch has the values of the parameter (``value``), the eigenvalue of the surviving
-        modes at each value (``s``), the number of surviving modes (``surviving``), and the stability (``stable``).
+        modes at each value (``s``), the number of surviving modes (``surviving``), and the stability (``stable``). If
+        second moments differ between modes, a branch has the index of its ``mode``.
     points : tuple of SpecialPoint
         Folds and bifurcation points. A point has a ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``
-        of the surviving modes.
+        of the surviving modes; and the index of its ``mode``, as a branch.
     remark : str
         The reason, if there are no equilibria; otherwise empty, or a remark on the equilibria.
     """
@@ -96,7 +97,7 @@ class Bifurcation(Result):
 
     def facts(self) -> list[Fact]:
         """Return a line for each branch and for each fold or bifurcation point; the last line is the remark, if any."""
-        points = (f"{p.kind} at {self.parameter} = {p.value:.10g}, s = {p.s:.6g}" for p in self.points)
+        points = (f"{_mode(p)}{p.kind} at {self.parameter} = {p.value:.10g}, s = {p.s:.6g}" for p in self.points)
         rows = [*shortened(("", self._line(branch)) for branch in self.branches), *shortened(("", p) for p in points)]
         return [*rows, ("", self.remark)] if self.remark else rows
 
@@ -110,7 +111,8 @@ class Bifurcation(Result):
         stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
         verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
         modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
-        return f"{modes}, {self.parameter} {_span(branch.value)}: {verdict}{self._exceptions(branch)}"
+        stretch = f"{self.parameter} {_span(branch.value)}"
+        return f"{_mode(branch)}{modes}, {stretch}: {verdict}{self._exceptions(branch)}"
 
     def _exceptions(self, branch: EquilibriumBranch) -> str:
         """Return the ends of the range at which the stability is the opposite of that of all other equilibria, or "".
@@ -124,6 +126,10 @@ class Bifurcation(Result):
         ends = zip(branch.value[[0, -1]], self.between, (branch.equilibria[0], branch.equilibria[-1]), strict=True)
         at = [value for value, limit, end in ends if value == limit and end.verdict == opposite]
         return "".join(f", {opposite} at {value:.6g}" for value in at)
+
+
+def _mode(part: EquilibriumBranch | SpecialPoint) -> str:
+    return "" if part.mode is None else f"mode {part.mode + 1}: "
 
 
 def _span(values: Array) -> str:
@@ -142,12 +148,13 @@ def bifurcation(
 ) -> Bifurcation:
     """Follow the equilibria s (r(s) - rho) = 0 along a parameter; find their stability, folds and bifurcation points.
 
-    s is the correlation eigenvalue of a mode, r(s) is the rate of the mode, and rho is the weight decay.
+    s is the correlation eigenvalue of a mode, r(s) is the rate of the mode (times the second moment that the views
+    share), and rho is the weight decay.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs. Its own value of the parameter is not used.
+        A single model with white inputs or with views of modes. Its own value of the parameter is not used.
     parameter : str
         "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1", "alpha",
         "epsilon", ...
@@ -201,23 +208,29 @@ def bifurcation(
         errors.reject("learning_rate", requirement, learning_rate)
     given = {name: value for name, value in (("s0", start), ("learning_rate", eta)) if value is not None}
     with within_range(model, start, between=values, **given):
-        branches, remark = _branches(model, parameter, values, start, eta, at_end)
-    return Bifurcation(
-        model,
-        parameter,
-        (float(values[0]), float(values[-1])),
-        branches=tuple(branch for branch, _ in branches),
-        points=distinct(branches),
-        remark=remark,
-    )
+        return _diagram(model, parameter, values, start, eta)
 
 
-def _branches(
-    model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None, at_end: Model
-) -> tuple[Branches, str]:
+def _diagram(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> Bifurcation:
+    """Return the diagram of a model; if the second moments of the views differ between modes, that of each mode."""
+    branches: list[EquilibriumBranch] = []
+    points: list[SpecialPoint] = []
+    remarks, members = [], fixed_points.by_mode(model)
+    for m, member in enumerate(members):
+        of_member, remark = _branches(member, parameter, values, s0, eta)
+        mode = None if len(members) == 1 else m
+        branches += [replace(branch, mode=mode) for branch, _ in of_member]
+        points += [replace(point, mode=mode) for point in distinct(of_member)]
+        remarks += [remark if mode is None else f"mode {m + 1}: {remark}"] if remark else []
+    points.sort(key=lambda point: (point.value, point.s))
+    between = float(values[0]), float(values[-1])
+    return Bifurcation(model, parameter, between, tuple(branches), tuple(points), listed(remarks))
+
+
+def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
     """Return the branches of equilibria with their folds and bifurcation points, and a remark for the user.
 
-    If there are no branches, the remark states the reason. at_end: the model at the last value of the parameter.
+    If there are no branches, the remark states the reason.
     """
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
@@ -225,6 +238,7 @@ def _branches(
         if model.structure.predictor == "normalized":
             return [], fixed_points.NORMALIZED_HAS_NONE
         return IndependentModes(model, parameter, values[0], values[-1], eta).branches(values), ""
+    at_end = model.replace(**{parameter: values[-1]})
     if s0 is None or (remark := fixed_points.why_no_equal_modes(at_end, s0)):
         return [], fixed_points.DECAY_HAS_NONE if s0 is None else remark
     return branches_of_equal_modes(model, parameter, values, s0, eta), ""

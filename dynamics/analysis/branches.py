@@ -32,7 +32,8 @@ class EquilibriumBranch(Value):
     value (K,): K values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes at each value; 0
     if no mode survives. surviving: number of surviving modes. stable (K,): True for stable equilibria. If the parameter
     is the learning rate, stability refers to the descent map; for all other parameters, it refers to the flow.
-    equilibria: K equilibria, one for each value of the parameter.
+    equilibria: K equilibria, one for each value of the parameter. mode: index of the mode to which the branch belongs;
+    None if the branch holds for all modes.
     """
 
     value: Array
@@ -40,6 +41,7 @@ class EquilibriumBranch(Value):
     surviving: int
     stable: npt.NDArray[np.bool_]
     equilibria: tuple[Equilibrium, ...] = field(repr=False)
+    mode: int | None = None
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
@@ -65,11 +67,14 @@ class SpecialPoint:
     At the point, the absolute value of one multiplier, or of a complex pair of multipliers, reaches 1. At a "flip" the
     multiplier is -1, and an oscillation of period two begins. At an "exchange" the multiplier is 1. At a
     "neimark-sacker" point two multipliers are a complex pair.
+
+    mode: index of the mode to which the point belongs; None if the point holds for all modes.
     """
 
     kind: str
     value: float
     s: float
+    mode: int | None = None
 
 
 Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]  # each branch with its folds and bifurcation points
@@ -166,16 +171,16 @@ class IndependentModes:
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:
-        """Return r(lam) - rho of a mode at a value of the parameter; r is the rate, and rho the weight decay.
+        """Return c r(lam) - rho of a mode at a value of the parameter.
 
-        value: value of the parameter. lam: predictor eigenvalue of the mode. Both may be complex; then the result is
-        complex.
+        r is the rate, c the second moment that the views share, and rho the weight decay. value: value of the
+        parameter. lam: predictor eigenvalue of the mode. Both may be complex; then the result is complex.
         """
         # What is derived for a user-defined loss may hold for parameters of one sign only.
         model = self.at(np.real(value)) if self.parameter in self.model.loss_parameters else self.model
         p, one = model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(model)(one, np.array([lam]), one, *p.of_expectations)
-        return (rate - p.rho)[0]
+        return (p.cross * rate - p.rho)[0]
 
     def floor(self, value: float) -> float:
         """Return the predictor eigenvalue of a collapsed mode (s = 0), at a value of the parameter."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
-from dynamics.analysis.fixed_points import OTHERWISE
+from dynamics.analysis.fixed_points import OTHERWISE, by_mode, check_analysed, check_one_start
 from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model, check_model
@@ -40,15 +40,16 @@ class Collapse(Result):
         Final eigenvalues: 0 for a mode that vanishes, inf for a mode that diverges.
     reasons : tuple of str
         Reason for the final eigenvalue of each mode.
-    equilibria : Equilibria
-        The fixed points that determine the final eigenvalues.
+    equilibria : Equilibria or tuple of Equilibria
+        The fixed points that determine the final eigenvalues; a tuple with the fixed points of each mode alone, if the
+        second moments of the views differ between modes.
     """
 
     model: Model
     s0: npt.NDArray[np.float64]
     final: npt.NDArray[np.float64]
     reasons: tuple[str, ...]
-    equilibria: Equilibria
+    equilibria: Equilibria | tuple[Equilibria, ...]
 
     @property
     def survives(self) -> npt.NDArray[np.bool_]:
@@ -114,12 +115,14 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """Predict the final eigenvalue of each mode, from fixed points s_m (r_m - rho) = 0 and the signs of r_m - rho.
 
-    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, and rho is the weight decay.
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode (times the second moment that the views
+    share), and rho is the weight decay.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs. Its fixed points must determine the limit of the flow (see Raises).
+        A single model with white inputs, or with views of modes. Its fixed points must determine the limit of the flow
+        (see Raises).
     s0 : array_like of shape (M,)
         Initial eigenvalues.
 
@@ -133,8 +136,9 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     ArgumentError
         If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. This
         is so for models with a learned, tracked or normalized predictor, or with separate weights in the target branch.
-        It is also so for cosine losses without a predictor, and for cosine losses without a stop-gradient on the
-        target. For such models, use ``phase_diagram``, or ``solve(..., until="steady")``.
+        It is also so for cosine losses without a predictor, for cosine losses without a stop-gradient on the target,
+        and for cosine losses if the second moments of the views differ between modes. For such models, use
+        ``phase_diagram``, or ``solve(..., until="steady")``.
 
     Notes
     -----
@@ -158,16 +162,22 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.5 converges to 0.947214: attracted from below
     """
     check_model(model)
-    model.check_white_views()
+    model.check_white_inputs()
     if not _is_decided(model):
         errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
-    fixed_points = equilibria(model, s0)
-    s0 = model.check_eigenvalues(s0)
+    check_analysed(model)
+    start, members = check_one_start(model, s0), by_mode(model)
     if model.generated.divides_by_norms:
-        return _of_equal_modes(model, s0, fixed_points)
-    with within_range(model, s0, s0=s0):
-        final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
-    return Collapse(model, s0, np.array(final), reasons, fixed_points)
+        return _of_equal_modes(model, start, equilibria(model, start))
+    alike = len(members) == 1
+    if alike:
+        members, of_modes = members * len(start), (equilibria(model, start),) * len(start)
+    else:
+        of_modes = tuple(equilibria(member, [s]) for member, s in zip(members, start, strict=True))
+    with within_range(model, start, s0=start):
+        modes = zip(members, start.tolist(), of_modes, strict=True)
+        final, reasons = zip(*(_of_single_mode(*mode) for mode in modes), strict=True)
+    return Collapse(model, start, np.array(final), reasons, of_modes[0] if alike else of_modes)
 
 
 def _is_decided(model: Model) -> bool:
@@ -206,7 +216,8 @@ def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[f
     if (near := stationary[np.abs(stationary - s) <= AT_FIXED_POINT * s]).size:
         return float(near[0]), "starts at a fixed point"
     below, above = stationary[stationary < s], stationary[stationary > s]
-    rate = float(EigenmodeField(model).of_eigenvalues(np.array([s]))[0]) - float(model.weight_decay)
+    rates = model.parameters.cross * EigenmodeField(model).of_eigenvalues(np.array([s]))
+    rate = float(rates[0]) - float(model.weight_decay)
     if rate == 0:
         return s, "stationary at any size"
     if rate > 0:

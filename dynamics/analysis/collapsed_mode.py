@@ -4,17 +4,23 @@ r is the rate of the collapsed mode, and rho is the weight decay. All other mode
 infinite. For example, r is about -(2/pi)/(w1 w) under the cosine loss without stop-gradient, if there is one surviving
 mode with the singular value w1. To detect an infinite limit, the power of w with which r scales is derived first: the
 generated code of the rate is run on powers of w in place of numbers (see ``numerics.orders``). If the powers do not
-determine the sign of the limit, the sign is that of r at a tiny w.
+determine the sign of the limit, the sign is that of r at a tiny w. If the views share the second moment c in the mode,
+its growth rate is c r - rho.
 """
+
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from dynamics.analysis.stability import MARGINAL
+from dynamics.analysis.stability import MARGINAL, Complex, collapsed_multipliers, onset_of_instability
 from dynamics.derived_loss import Expectation
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.numerics.orders import PowerLaw, SignedOrder, scalings
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmode_state import closed_form, initial, predictor
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -26,6 +32,42 @@ GROWS = 1.5  # a rate diverges if it grows by more than this factor between two 
 Array = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
+class CollapsedMode(Value):
+    """A collapsed mode at a fixed point.
+
+    growth: growth rate r - rho of the mode. recovers: True if the mode grows back when perturbed. momentum: momentum of
+    the descent map.
+    """
+
+    model: Model
+    growth: float
+    recovers: bool
+    momentum: Momentum | None = None
+
+    s: ClassVar[float] = 0.0
+    lam: ClassVar[float] = 0.0
+    count: ClassVar[int] = 1
+
+    @classmethod
+    def beside(cls, model: Model, surviving: list[float], momentum: Momentum | None = None) -> "CollapsedMode":
+        """Return a collapsed mode beside surviving modes with given eigenvalues (see ``collapsed_growth``)."""
+        return cls(model, *collapsed_growth(model, surviving), momentum)
+
+    @property
+    def largest_learning_rate(self) -> float:
+        """Learning rate at which a step of the descent map reverses the singular value w of the mode, w -> -w."""
+        if self.growth >= 0:
+            return np.inf
+        if self.momentum is None or not np.isfinite(self.growth):
+            return 2 / -self.growth
+        return onset_of_instability(self.multipliers, -self.growth)
+
+    def multipliers(self, learning_rate: float) -> Complex:
+        """Return the factors by which a step multiplies perturbations of the mode: two with momentum, else one."""
+        return collapsed_multipliers(self.model, self.growth, self.momentum, learning_rate)
+
+
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
     """Return the growth rate r - rho of a collapsed mode, and a bool: True if the mode grows back when perturbed.
 
@@ -34,13 +76,11 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
     positive limit grows back. If the limit is zero, the sign of r - rho near w = 0 determines whether the mode grows
     back.
     """
-    rho = float(model.weight_decay)
-    if model.generated.independent_modes:
-        limit, near = _of_independent_mode(model)
-        uncertainty = 0.0
-    else:
-        limit, near = _beside(model, surviving)
-        uncertainty = MARGINAL * max(abs(limit), rho) if np.isfinite(limit) else 0.0
+    rho, cross = float(model.weight_decay), float(model.parameters.cross[0])
+    independent = model.generated.independent_modes
+    rates = _of_independent_mode(model) if independent else _beside(model, surviving)
+    limit, near = (cross * rate for rate in rates)
+    uncertainty = MARGINAL * max(abs(limit), rho) if np.isfinite(limit) and not independent else 0.0
     growth = limit - rho
     return growth, bool(growth > 0 if abs(growth) > uncertainty else near - rho > 0)
 

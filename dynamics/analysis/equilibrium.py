@@ -1,16 +1,18 @@
 """Define the class ``Equilibrium``: a fixed point of a model, with its stability in the flow and in the descent map."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.analysis.collapsed_mode import CollapsedMode
 from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.presentation.result import Result
-from dynamics.presentation.text import Fact
+from dynamics.presentation.text import Fact, listed
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
@@ -18,25 +20,30 @@ from dynamics.vector_field.eigenmode_state import initial, observables
 class Equilibrium(Result):
     """A fixed point s_m (r_m - rho) = 0 of a model, with correlation eigenvalues s_m, rates r_m and weight decay rho.
 
-    Flow and descent map have the same fixed points.
+    Flow and descent map have the same fixed points. Momentum changes the multipliers and the largest learning rate; the
+    growth rates are those of the flow without momentum.
 
     Attributes
     ----------
     s, predictor : ndarray of shape (M,)
-        Eigenvalues of the correlation and of the predictor, the largest first; ``s`` is 0 for collapsed modes.
+        Eigenvalues of the correlation and of the predictor; ``s`` is 0 for collapsed modes. The largest is first. If
+        the second moments of the views differ between modes, eigenvalues have the order of these modes instead.
     growth : complex ndarray
         Growth rates of perturbations of the surviving modes in the flow, in ascending order. They are the eigenvalues
         of the Jacobian of the flow. If a quantity is conserved, the fixed point belongs to a continuous family of fixed
         points with other values of this quantity; the growth rate along this family, which is zero, is left out.
     collapsed_growth : float or None
         Growth rate r - rho of a collapsed mode with rate r, in the limit of a vanishing singular value of this mode.
-        The limit may be infinite. None if all modes survive.
+        The limit may be infinite. If the second moments of the views differ between modes, this is the largest growth
+        rate of a collapsed mode. None if all modes survive.
     recovers : bool
         True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
         The fixed point is stable in the descent map with learning rates below this value. The value is zero if the
         fixed point is not stable in the flow. The value is also zero if a collapsed mode has the growth rate -inf,
         because then no learning rate is small enough.
+    has_order : bool
+        True if the second moments of the views differ between modes, so that the order of the eigenvalues matters.
 
     Examples
     --------
@@ -52,36 +59,39 @@ class Equilibrium(Result):
     collapsed_growth: float | None
     recovers: bool
     largest_learning_rate: float
-    _groups: tuple[SurvivingModes, ...] = field(repr=False)
-    _scale: float = field(repr=False)  # size of the rates near the fixed point, to which growth rates are compared
+    has_order: bool
+    _groups: tuple[SurvivingModes | CollapsedMode, ...] = field(repr=False)
+    _errors: npt.NDArray[np.float64] = field(repr=False)  # numerical errors of the growth rates ``growth``
+    _least_error: float = field(repr=False)
 
     @classmethod
-    def of(
-        cls, model: Model, groups: list[SurvivingModes], modes: int, collapsed_growth: float, recovers: bool
-    ) -> "Equilibrium":
-        """Return the fixed point at which the modes in ``groups`` survive and all other modes have collapsed.
+    def of(cls, model: Model, groups: Sequence[SurvivingModes | CollapsedMode]) -> "Equilibrium":
+        """Return the fixed point at which the modes are those in ``groups``, in this order.
 
-        groups: groups of surviving modes; the modes of a group have equal eigenvalues. modes: number of all modes.
-        collapsed_growth: growth rate of a collapsed mode. recovers: True if a collapsed mode grows back after a small
-        perturbation.
+        groups: collapsed modes, and groups of surviving modes that have equal eigenvalues.
         """
-        collapsed = modes - sum(group.count for group in groups)
         s, lam = (
-            np.array([value for group in groups for value in [getattr(group, name)] * group.count] + [0.0] * collapsed)
+            np.array([value for group in groups for value in [getattr(group, name)] * group.count])
             for name in ("s", "lam")
         )
-        limits = [group.largest_learning_rate for group in groups]
-        if collapsed and collapsed_growth < 0:
-            limits.append(2 / -collapsed_growth)
+        surviving = [group for group in groups if isinstance(group, SurvivingModes)]
+        collapsed = [group for group in groups if isinstance(group, CollapsedMode)]
+        growth = np.concatenate([np.zeros(0, complex), *(group.growth for group in surviving)])
+        uncertain = np.concatenate(
+            [np.zeros(0), *(np.full(len(group.growth), group.growth_error) for group in surviving)]
+        )
+        order = np.lexsort((growth.imag, growth.real))
         equilibrium = cls(
             s=s,
             predictor=observables(model.structure, model.parameters, initial(model.structure, s, lam)).predictor,
-            growth=np.sort_complex(np.concatenate([np.zeros(0), *(group.growth for group in groups)])),
-            collapsed_growth=collapsed_growth if collapsed else None,
-            recovers=collapsed > 0 and recovers,
-            largest_learning_rate=float(min(limits, default=np.inf)),
+            growth=growth[order],
+            collapsed_growth=max((group.growth for group in collapsed), default=None),
+            recovers=any(group.recovers for group in collapsed),
+            largest_learning_rate=float(min(group.largest_learning_rate for group in groups)),
+            has_order=model.views is not None and not model.views.are_alike,
             _groups=tuple(groups),
-            _scale=max([float(model.weight_decay), *(group.scale for group in groups)]),
+            _errors=uncertain[order],
+            _least_error=MARGINAL * float(model.weight_decay),
         )
         return equilibrium if equilibrium.verdict == "stable" else replace(equilibrium, largest_learning_rate=0.0)
 
@@ -98,14 +108,14 @@ class Equilibrium(Result):
         of such perturbations is zero. For example, the fixed point at a fold is marginal, because it attracts
         trajectories from one side only.
         """
-        if self.recovers or (self.growth.real > self.growth_error).any():
+        if self.recovers or (self.growth.real > self._errors).any():
             return "unstable"
-        return "marginal" if (self.growth.real > -self.growth_error).any() else "stable"
+        return "marginal" if (self.growth.real > -self._errors).any() else "stable"
 
     @property
     def growth_error(self) -> float:
-        """Numerical error of growth rates; a growth rate whose absolute value is below this error counts as zero."""
-        return MARGINAL * self._scale
+        """Largest numerical error of growth rates; a rate whose absolute value is below its error counts as zero."""
+        return float(self._errors.max(initial=self._least_error))
 
     @property
     def largest_growth(self) -> float:
@@ -118,11 +128,10 @@ class Equilibrium(Result):
         """Return the complex factors by which a step of the descent map multiplies perturbations of the fixed point.
 
         The fixed point is stable in the descent map if the absolute values of all factors are below 1. The result
-        contains the factors of both surviving and collapsed modes.
+        contains the factors of both surviving and collapsed modes; with momentum also those of the buffers.
         """
         eta = errors.positive_number("learning_rate", learning_rate)
-        collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
-        return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), collapsed]))
+        return np.sort_complex(np.concatenate([group.multipliers(eta) for group in self._groups]))
 
     @property
     def headline(self) -> str:
@@ -140,11 +149,18 @@ class Equilibrium(Result):
         ]
 
     def __str__(self) -> str:
+        return f"{self._modes}: {self.verdict}{self._limit if self.verdict == 'stable' else ''}"
+
+    @property
+    def _modes(self) -> str:
+        """The eigenvalues of all modes if their order matters; otherwise the number of modes with each eigenvalue."""
+        if self.has_order:
+            return f"modes at {listed(f'{s:.6g}' if s else 'zero' for s in self.s)}{' (recovering)' * self.recovers}"
         values, counts = np.unique(self.s[self.s > 0], return_counts=True)
         groups = [f"{count} at {s:.6g}" for s, count in zip(values, counts, strict=True)]
         if collapsed := len(self.s) - self.surviving:
             groups.append(f"{collapsed} collapsed{' but recovering' if self.recovers else ''}")
-        return f"{', '.join(groups)}: {self.verdict}{self._limit if self.verdict == 'stable' else ''}"
+        return ", ".join(groups)
 
     @property
     def _limit(self) -> str:

@@ -1,14 +1,17 @@
 """Compute fixed points of independent modes, and of equal modes under losses that conserve a sum over modes.
 
-A mode has the correlation eigenvalue s, the predictor eigenvalue lambda, and the rate r; rho is the weight decay.
+A mode has the correlation eigenvalue s, the predictor eigenvalue lambda, and the rate r; rho is the weight decay. If
+the views share the second moment c in the mode, fixed points are the roots of c r = rho.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
 from dynamics import errors
-from dynamics.analysis.collapsed_mode import collapsed_growth
+from dynamics.analysis.collapsed_mode import CollapsedMode
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
 from dynamics.analysis.range_check import check_finite
@@ -16,7 +19,9 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model, check_model
+from dynamics.model.momentum import Momentum
 from dynamics.model.starts import matrix_advice
+from dynamics.presentation.text import listed
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
@@ -28,7 +33,7 @@ NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     check_model(model)
-    model.check_white_views()
+    model.check_white_inputs()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
         errors.reject("model", requirement, model)
@@ -45,6 +50,20 @@ def check_analysed(model: Model) -> None:
             f"computed for such losses only {OTHERWISE}"
         )
         errors.reject("model", requirement, model)
+    if not model.generated.independent_modes and model.views is not None and not model.views.are_alike:
+        requirement = (
+            "have views with the same second moments in all modes, or a loss with independent modes, because otherwise "
+            f"modes are not equal at equilibria, and no formula gives their eigenvalues {OTHERWISE}"
+        )
+        errors.reject("model", requirement, model)
+
+
+def by_mode(model: Model) -> tuple[Model, ...]:
+    """Return a model of each mode; if all modes have the same second moments of the views, return one model for all."""
+    if model.views is None:
+        return (model,)
+    count = 1 if model.views.are_alike else model.views.count
+    return tuple(replace(model, views=model.views.mode(m)) for m in range(count))
 
 
 def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -66,9 +85,17 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
     on eta; None for other models.
     """
     if lam is None:
-        return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
-    modes = SurvivingModes.at(model, eigenvalue_of(model, lam), 1, eta, lam=lam)
-    return Equilibrium.of(model, [modes], 1, 0.0, False)
+        return Equilibrium.of(model, [CollapsedMode.beside(model, [])])
+    return Equilibrium.of(model, [SurvivingModes.at(model, eigenvalue_of(model, lam), 1, eta, lam=lam)])
+
+
+def surviving_modes(model: Model, eta: float | None, momentum: Momentum | None) -> list[SurvivingModes]:
+    """Return an independent mode at each of its fixed points above zero, the largest first; eta: as above.
+
+    momentum: momentum of the descent map.
+    """
+    roots = [(eigenvalue_of(model, lam), lam) for lam in single_mode_roots(model)]
+    return [SurvivingModes.at(model, s, 1, eta, lam=lam, momentum=momentum) for s, lam in roots if s > 0]
 
 
 def single_mode_roots(model: Model) -> list[float]:
@@ -80,10 +107,19 @@ def single_mode_roots(model: Model) -> list[float]:
     if fixed_points is None:
         return _roots_between_signs(model)
     with np.errstate(invalid="ignore"):
-        roots = fixed_points(*p.of_expectations, p.rho)
+        roots = fixed_points(*p.of_expectations, p.rho / p.cross)
     roots = roots if isinstance(roots, tuple) else (roots,)
     # Complex roots are nan, and are left out. At a fold, both roots are equal, and one is listed.
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))
+
+
+def fold(model: Model, share: float) -> float | None:
+    """Return the weight decay at which two fixed points of an independent mode meet; None if there is no formula.
+
+    share: share of the weight decay that acts at a fixed point, below 1 for momentum with decoupled weight decay.
+    """
+    p, of_expectations = model.parameters, model.generated.fold
+    return None if of_expectations is None else float((p.cross * of_expectations(*p.of_expectations)[0])[0]) / share
 
 
 def is_stationary_at_any_size(model: Model) -> bool:
@@ -91,7 +127,7 @@ def is_stationary_at_any_size(model: Model) -> bool:
     lam, p = np.geomspace(*SEARCHED, 9)[:, None], model.parameters
     with np.errstate(all="ignore"):
         rates = single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
-    return bool(np.all(rates == p.rho))
+    return bool(np.all(p.cross * rates == p.rho))
 
 
 def single_mode_rate(model: Model) -> Function:
@@ -112,7 +148,7 @@ def _roots_between_signs(model: Model) -> list[float]:
     def excess(log_lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
         lam = np.exp(np.atleast_1d(log_lam))[:, None]
         rates = single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
-        return np.broadcast_to(rates - p.rho, lam.shape)[:, 0]
+        return np.broadcast_to(p.cross * rates - p.rho, lam.shape)[:, 0]
 
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):
@@ -128,11 +164,12 @@ def eigenvalue_of(model: Model, lam: float) -> float:
     """Return the correlation eigenvalue s at an equilibrium with the predictor eigenvalue lam.
 
     For a closed-form predictor lambda = (s + epsilon)^alpha, this equation is solved for s. For a learned predictor,
-    s = lam^2/a_P, where a_P is the learning rate of the predictor divided by that of the encoder.
+    s = c lam^2/a_P, where a_P is the learning rate of the predictor divided by that of the encoder, and c the second
+    moment that the views share.
     """
     p = model.parameters
-    if model.structure.predictor == "learned":
-        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # because the imbalance s - lam^2/a_P is zero
+    if model.structure.predictor == "learned":  # the imbalance s/c - lam^2/a_P is zero
+        return float((-eigenvalues.imbalance(0.0, lam, p.rate_ratio, p.cross) * p.cross)[0])
     return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
 
 
@@ -143,34 +180,43 @@ def why_a_line(model: Model) -> str:
     """
     if model.structure.predictor != "learned" or model.weight_decay:
         return ""
-    roots = ", ".join(f"{lam:.6g}" for lam in single_mode_roots(model))
+    members = by_mode(model)
+    roots = listed(" or ".join(f"{lam:.6g}" for lam in single_mode_roots(member)) or "none" for member in members)
+    order = " of the modes, in their order," if len(members) > 1 else ""
     selection = f"the conserved quantity {invariants(model)[-1].formula} selects the equilibrium that a mode reaches"
-    return f"a line of equilibria: lambda = {roots} at any s; {selection}"
+    return f"a line of equilibria: lambda{order} = {roots} at any s; {selection}"
 
 
 # --- equal modes ----------------------------------------------------------------------------------------------------
 
 
-def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
+def equal_modes(
+    model: Model,
+    s0: npt.NDArray[np.float64],
+    surviving: int,
+    eta: float | None,
+    momentum: Momentum | None = None,
+) -> Equilibrium:
     """Return the equilibrium at which ``surviving`` modes have the same eigenvalue, and all other modes have collapsed.
 
     s0: initial eigenvalues (M,). The loss conserves a sum over modes (see ``invariants``). This sum has the same value
     at s0 and at the equilibrium, which determines the eigenvalue. eta: learning rate of a model with an EMA target or
-    tracking, whose flow depends on eta; None for other models.
+    tracking, whose flow depends on eta; None for other models. momentum: momentum of the descent map.
     """
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
     assert power_sum is not None  # ``check_analysed`` requires this if modes are not independent
     conserved = power_sum.value
 
     def excess(s: float) -> float:
-        return float((conserved(s * pattern, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
+        at_s, at_start = (conserved(values, p.alpha, p.epsilon, p.cross) for values in (s * pattern, s0))
+        return float((at_s - at_start)[0])
 
     check_finite(excess(0.0), excess(s0.sum()))
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
     EigenmodeField(model).start(np.full(surviving, s))  # raises ArgumentError if expectations are infinite
-    collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)
-    modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)))
-    return Equilibrium.of(model, [modes], len(s0), *collapsed)
+    modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)), momentum=momentum)
+    collapsed = [CollapsedMode.beside(model, [s] * surviving, momentum)] if surviving < len(s0) else []
+    return Equilibrium.of(model, [modes, *collapsed * (len(s0) - surviving)])
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:

@@ -28,8 +28,8 @@ class Invariant(Result):
     ----------
     formula : str
         V as text, with the names s (correlation eigenvalues), lam (predictor eigenvalues), alpha and epsilon (exponent
-        and offset of a closed-form predictor), and rate_ratio (learning rate of a learned predictor divided by that of
-        the encoder).
+        and offset of a closed-form predictor), rate_ratio (learning rate of a learned predictor divided by that of the
+        encoder), and cross (second moments that the views share).
     decay : ndarray of shape (...)
         Decay rate of V; zero if there is no weight decay.
     """
@@ -89,7 +89,8 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     sum_m s_m, or |W|^2 if inputs are correlated. Isotropic cosine losses with a closed-form predictor,
     lambda_m = (s_m + epsilon)^alpha, conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor,
     s_m - lambda_m^2/a_P of each mode is conserved, where a_P is the learning rate of the predictor divided by that of
-    the encoder. Each conservation law follows from an identity that holds for every sample
+    the encoder. If the views share the second moment c_m in mode m, each summand of a sum is divided by c_m, and
+    s_m/c_m - lambda_m^2/a_P is conserved. Each conservation law follows from an identity that holds for every sample
     (``derivations/theory/invariants.py``).
 
     Examples
@@ -103,8 +104,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     [0.6, 0.6]
     """
     check_model(model)
-    if model.views is not None:
-        model.check_white_views()
+    model.check_one_layer()
     return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)
 
 
@@ -113,20 +113,21 @@ def _power_sum(model: Model) -> Invariant | None:
     if conserved is None:
         return None
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
-    if conserved.exponent == 0 and model.inputs is not None:
+    if conserved.exponent == 0 and model.by_weights:
         return Invariant("|W|^2", decay, model, _size_of_weights)
     # The power sum is conserved if lambda is a power of s. Without weight decay, lambda may also be a power of
     # s + epsilon; with weight decay it may not, because weight decay acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
-    if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
+    if conserved.exponent != 0 and (model.by_weights or structure.tracked or shifted):
         return None
-    return Invariant(conserved.formula, decay, model, _value_of_power_sum)
+    formula = conserved.formula if model.views is None else conserved.of_views
+    return Invariant(formula, decay, model, _value_of_power_sum)
 
 
 def _value_of_power_sum(model: Model, trajectory: Trajectory) -> Array:
     conserved, p = model.generated.conserved, model.parameters
     assert conserved is not None  # ``_power_sum`` has checked this
-    return conserved.value(trajectory.s, p.alpha[..., None, :], p.epsilon[..., None, :])
+    return conserved.value(trajectory.s, *(a[..., None, :] for a in (p.alpha, p.epsilon, p.cross)))
 
 
 def _size_of_weights(model: Model, trajectory: Trajectory) -> Array:
@@ -134,11 +135,13 @@ def _size_of_weights(model: Model, trajectory: Trajectory) -> Array:
 
 
 def _imbalance(model: Model) -> Invariant | None:
-    if model.structure.predictor != "learned" or not model.generated.balanced:
+    if model.structure.predictor != "learned" or not model.generated.balanced or model.by_weights:
         return None
     decay = eigenvalues.imbalance_decay(model.parameters.rho)[..., 0]
-    return Invariant(eigenvalues.IMBALANCE, decay, model, _value_of_imbalance)
+    formula = eigenvalues.IMBALANCE if model.views is None else eigenvalues.IMBALANCE_OF_VIEWS
+    return Invariant(formula, decay, model, _value_of_imbalance)
 
 
 def _value_of_imbalance(model: Model, trajectory: Trajectory) -> Array:
-    return eigenvalues.imbalance(trajectory.s, trajectory.predictor, model.parameters.rate_ratio[..., None, :])
+    p = model.parameters
+    return eigenvalues.imbalance(trajectory.s, trajectory.predictor, p.rate_ratio[..., None, :], p.cross[..., None, :])

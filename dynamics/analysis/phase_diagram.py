@@ -117,13 +117,13 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """Return the outcome of the descent map s_m <- s_m (1 + eta (r_m - rho))^2 as a function of two parameters.
 
-    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, eta is the learning rate, and rho is the
-    weight decay.
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode (times the second moment that the views
+    share), eta is the learning rate, and rho is the weight decay.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs. Its own values of the two parameters are not used.
+        A single model with white inputs or with views of modes. Its own values of the two parameters are not used.
     s0 : array_like of shape (M,)
         Initial eigenvalues.
     x, y : tuple of str and array_like
@@ -172,7 +172,7 @@ def phase_diagram(
      ['equal modes' 'collapse']]
     """
     check_model(model)
-    model.check_white_views()
+    model.check_white_inputs()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"
         errors.reject("model", requirement, model)

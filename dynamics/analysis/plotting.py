@@ -67,7 +67,8 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw one row for each fixed point, with a marker at each of its eigenvalues.
 
     Markers are filled for stable, grey for marginal and open for unstable fixed points. The number above a marker is
-    the number of modes with this eigenvalue. Without fixed points, the axes state the reason.
+    the number of modes with this eigenvalue; if the order of modes matters, the numbers are those of these modes.
+    Without fixed points, the axes state the reason.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = titled_axes(ax, equilibria.model, height)
@@ -78,11 +79,14 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
         eigenvalues, counts = np.unique(equilibrium.s, return_counts=True)
         ax.plot(eigenvalues, np.full(len(eigenvalues), row), **look, markerfacecolor=faces[equilibrium.verdict])
         for s, count in zip(eigenvalues, counts, strict=True):
-            ax.annotate(f"{count}", (s, row), (0, 4), textcoords="offset points", ha="center", fontsize="x-small")
+            modes = map(str, 1 + np.flatnonzero(equilibrium.s == s))
+            label = ",".join(modes) if equilibrium.has_order else f"{count}"
+            ax.annotate(label, (s, row), (0, 4), textcoords="offset points", ha="center", fontsize="x-small")
     verdicts = {equilibrium.verdict for equilibrium in equilibria}
     handles = [Line2D([], [], label=name, **look, markerfacecolor=faces[name]) for name in VERDICTS if name in verdicts]
-    if equilibria.boundary is not None:
-        handles.append(ax.axvline(equilibria.boundary, color="0.6", linestyle="--", linewidth=1, label=BELOW_BOUNDARY))
+    boundaries = np.array([] if equilibria.boundary is None else equilibria.boundary, float, ndmin=1)
+    dashed: dict[str, Any] = {"color": "0.6", "linestyle": "--", "linewidth": 1, "label": BELOW_BOUNDARY}
+    handles += [ax.axvline(boundary, **dashed) for boundary in boundaries if not np.isnan(boundary)][:1]
     if handles:
         legend_above(ax, handles=handles)
     if not len(equilibria):
@@ -90,7 +94,8 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(equilibria)), [f"{equilibrium.surviving} surviving" for equilibrium in equilibria])
     ax.set_ylim(len(equilibria) - 0.5, -0.7)
     ax.margins(x=0.08)
-    ax.set_xlabel(f"{label_of('s')} (with number of modes)")
+    has_order = len(equilibria) and equilibria[0].has_order
+    ax.set_xlabel(f"{label_of('s')} ({'with index of the mode' if has_order else 'with number of modes'})")
     return ax
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from dynamics.cli.group import main
-from dynamics.cli.options import CLOSURE, PROGRESS, Numbers, apply, model_options
+from dynamics.cli.options import CLOSURE, MOMENTUM, PROGRESS, Numbers, apply, model_options
 from dynamics.cli.output import DRAWN, VALUES, Printed, prints
-from dynamics.cli.parsing import model_of
+from dynamics.cli.parsing import model_of, momentum_of
 from dynamics.presentation.text import counted
 
 S0 = click.option("--s0", type=Numbers(), required=True, help="Initial eigenvalues, such as 0.02,0.2,2.")
@@ -35,7 +35,7 @@ def collapse(s0: list[float], **others: Any) -> Any:
 
 
 @main.command(params=model_options())
-@apply(S0, LEARNING_RATE)
+@apply(S0, LEARNING_RATE, MOMENTUM)
 @prints(*DRAWN)
 def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> Any:
     """List all fixed points of as many modes as --s0 has, with their stability in the flow and the descent map.
@@ -46,7 +46,8 @@ def equilibria(s0: list[float], learning_rate: float | None, **others: Any) -> A
     """
     import dynamics as dyn
 
-    return dyn.equilibria(model_of(others), s0, learning_rate=learning_rate)
+    momentum = momentum_of(others)
+    return dyn.equilibria(model_of(others), s0, learning_rate=learning_rate, momentum=momentum)
 
 
 @main.command(params=model_options())

@@ -59,8 +59,9 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     """Return the equations that were derived for a model, as plain text or, if ``latex`` is True, in LaTeX."""
     from derivations.report import summary
 
-    if model.inputs is not None:
-        lines = summary.correlated(model.derivation_of_rates)
+    if model.by_weights:
+        learned = model.structure.predictor == "learned"
+        lines = summary.correlated(model.derivation_of_rates, learned)
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure
         learned = structure.predictor == "learned"

@@ -111,6 +111,7 @@ def _option(description: Option, **settings: Any) -> click.Option:
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
+        int: {"type": click.IntRange(1)},
         tuple: {"nargs": 2, "type": float},
         list: {"type": Numbers()},
         dict: {"type": Numbers(), "nargs": 3, "metavar": description.metavar},
@@ -161,6 +162,13 @@ STEPS = [
     click.option("--steps", type=int, default=1500, show_default=True, help="Number of steps of gradient descent."),
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
     click.option("--record", type=int, default=1, show_default=True, help="Number of steps between two records."),
+]
+MOMENTUM = [
+    click.option(
+        "--momentum", type=float, default=0.0, show_default=True, help="Momentum mu of gradient descent (heavy ball)."
+    ),
+    click.option("--nesterov", is_flag=True, help="Use Nesterov's momentum."),
+    click.option("--decoupled", is_flag=True, help="Keep weight decay out of the buffer of momentum, as SGDW does."),
 ]
 RTOL = click.option(
     "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."

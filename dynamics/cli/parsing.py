@@ -8,6 +8,7 @@ from dynamics.cli.options import RANDOM
 from dynamics.cli.wording import in_options
 from dynamics.errors import ArgumentError
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
 
@@ -83,6 +84,14 @@ def _parameter(text: str) -> tuple[str, float]:
         raise click.UsageError(f"--parameter must be NAME=VALUE, such as beta=0.1, but is {text!r}.") from None
 
 
+def momentum_of(values: Values) -> Any:
+    """Return the momentum that command-line options describe, and remove these options from ``values``."""
+    mu, nesterov, decoupled = (values.pop(name) for name in ("momentum", "nesterov", "decoupled"))
+    if (nesterov or decoupled) and not mu:
+        raise click.UsageError(f"{'--nesterov' if nesterov else '--decoupled'} requires --momentum.")
+    return Momentum(mu, nesterov, decoupled) if nesterov or decoupled else mu
+
+
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
     """Return the initial values of a run: the eigenvalues s0, or random values if s0 is None.
 
@@ -93,13 +102,13 @@ def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
         return s0
     W0 = weights_of(model, values)
-    return eigenvalues_of(W0) if model.inputs is None else W0
+    return W0 if model.by_weights else eigenvalues_of(W0)
 
 
 def weights_of(model: Model, values: Values) -> Any:
     """Return random initial weights (M, N) of the encoder; command-line options set their size, scale and seed."""
     arguments = {argument: values[option] for argument, option in RANDOM.items()}
-    if model.inputs is not None:
+    if model.by_weights:
         refuse_given("--input-variances", RANDOM["inputs"])
         arguments["inputs"] = len(model.inputs)
     try:

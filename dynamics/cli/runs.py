@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from dynamics.cli.group import main
-from dynamics.cli.options import CLOSURE, PROGRESS, RTOL, S0, STEPS, WEIGHTS, apply, method, model_options
+from dynamics.cli.options import CLOSURE, MOMENTUM, PROGRESS, RTOL, S0, STEPS, WEIGHTS, apply, method, model_options
 from dynamics.cli.output import TRAJECTORY, VALUES, Printed, prints
-from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
+from dynamics.cli.parsing import model_of, momentum_of, refuse_given, start_of, weights_of
 
 
 @main.command(params=model_options())
@@ -53,7 +53,7 @@ def solve(s0: list[float] | None, end_time: float, points: int, **others: Any) -
 
 
 @main.command(params=model_options())
-@apply(S0, WEIGHTS, STEPS, CLOSURE)
+@apply(S0, WEIGHTS, STEPS, MOMENTUM, CLOSURE)
 @click.option(
     "--batch-size",
     type=int,
@@ -70,15 +70,16 @@ def iterate(s0: list[float] | None, steps: int, learning_rate: float, **others: 
     """Iterate the descent map, which is exact gradient descent on the population loss, at any learning rate."""
     import dynamics as dyn
 
+    momentum = momentum_of(others)
     model, of_batch = model_of(others), ("batch_size", "input_dimension")
     if others["batch_size"] is not None and others["input_dimension"] is None and s0 is None:
         others["input_dimension"] = weights_of(model, others).shape[-1]
     settings = {name: others[name] for name in ("closure", "record", "method", "rtol", "progress", *of_batch)}
-    return dyn.iterate(model, start_of(s0, model, others), steps, learning_rate, **settings)
+    return dyn.iterate(model, start_of(s0, model, others), steps, learning_rate, momentum=momentum, **settings)
 
 
 @main.command(params=model_options())
-@apply(WEIGHTS, STEPS)
+@apply(WEIGHTS, STEPS, MOMENTUM)
 @click.option("--batch-size", type=int, default=10_000, show_default=True, help="Number of new samples in each step.")
 @click.option(
     "--seed",
@@ -97,8 +98,10 @@ def train(steps: int, learning_rate: float, seed: tuple[int, ...], **others: Any
     """Train a linear (or ReLU) Siamese network, with gradients by automatic differentiation."""
     import dynamics as dyn
 
+    momentum = momentum_of(others)
     model, seeds = model_of(others), seed[0] if len(seed) == 1 else list(seed)
     settings = {name: others[name] for name in ("batch_size", "record", "units", "dtype", "device", "progress")}
+    settings["momentum"] = momentum
     return dyn.train(model, weights_of(model, others), steps, learning_rate, seed=seeds, **settings)
 
 

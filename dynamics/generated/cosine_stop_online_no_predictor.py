@@ -103,41 +103,31 @@ def rates_integrand(x, y, s, lam, ratio, excess1, excess2):
     return 4 / xp.pi * Z * (-2 * y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12)
 
 
-def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l|| by which the forces on the representations are divided.
+def forces_integrand(x, y, z1, t2):
+    """Return the integrands (M, d) of integrals over x, y in (0, oo).
 
-    l are d independent standard normals, of which the representations are linear functions. z1, t2 (M, d): each a
-    matrix that maps l to the representation of this name. W_P: matrix of the predictor. The squared singular values of
-    X set the scale of the integration variable that replaces the norm.
-    """
-    return z1, t2
-
-
-def drive_on_view2_integrand(x, y, W_P, z1, t2):
-    """Return the integrand (M, d) of an integral over x, y in (0, oo).
-
-    The integral is a term of the expectation E[h l^T] over Gaussian views. h is the force on the representation of view
-    2. l are d independent standard normals, of which the representations are linear functions. z1, t2 (M, d): each a
-    matrix that maps l to the representation of this name. W_P: matrix of the predictor.
+    The integrals are terms of the expectations E[f l^T] over Gaussian views. f is the force on t2. l are d independent
+    standard normals, of which all vectors are linear functions. z1, t2 (M, d): each a matrix that maps l to the vector
+    of this name.
     """
     xp = x.__array_namespace__()
-    X, Y, K, Z = tilt(x, z1, y, t2)
+    X, Y, K, Z = tilt(x, t2, y, z1)
     return (
-        (4 / xp.pi * Z) * (X @ K)
-        - (8 / xp.pi * (Z * y**2)) * (
-            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
+        (4 / xp.pi * Z) * (Y @ K)
+        - (8 / xp.pi * (Z * x**2)) * (
+            (xp.linalg.trace(Y @ X.mT)[..., None, None] * X + X @ X.mT @ Y + X @ Y.mT @ X) @ K
         )
     )
 
 
-def conserved(s, alpha, epsilon):
+def conserved(s, alpha, epsilon, cross):
     """Return a sum over modes that the flow without weight decay conserves, (..., 1).
 
-    The sum is Sum_j[s[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
-    epsilon)^alpha.
+    The sum is Sum_j[s[j]/cross[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
+    epsilon)^alpha. cross: second moments that the views share.
     """
     xp = s.__array_namespace__()
-    return xp.sum(s, axis=-1, keepdims=True)
+    return xp.sum(s / cross, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
@@ -157,11 +147,13 @@ DERIVED = DerivedLoss(
     force_on_view2=force_on_view2,
     rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
     vectors=("z1", "t2"),
-    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view2_integrand),)),
+    forces=MatrixExpectation(integrals=(MatrixIntegral(("t2", "z1"), forces_integrand, ("t2",)),)),
     singularities=(
         Singularity(quantity="weights", at="z2 = 0", noiseless=False, conditions=1, order=-1, order_alone=None),
         Singularity(quantity="weights", at="z1 = z2 = 0", noiseless=False, conditions=2, order=-1, order_alone=None),
     ),
-    conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
+    conserved=PowerSum(
+        formula="Sum_j[s[j]]", of_views="Sum_j[s[j]/cross[j]]", exponent=0, value=conserved, decay=conserved_decay
+    ),
     independent_modes=False,
 )

@@ -11,6 +11,7 @@ from dynamics.derived_loss import (
     MatrixIntegral,
     PowerSum,
     Singularity,
+    VectorProduct,
 )
 from dynamics.numerics.special import tilt
 
@@ -154,68 +155,48 @@ def rates_integrand_2(x, y, s, lam, ratio, excess1, excess2):
     return 2 / xp.pi * Z * (-2 * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + lam * S12)
 
 
-def norm_vectors_1(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l|| by which the forces on the representations are divided.
+def forces_integrand_1(x, y, z1, z2, t1, t2, p1, p2):
+    """Return the integrands (M, d) of integrals over x, y in (0, oo).
 
-    l are d independent standard normals, of which the representations are linear functions. z1, z2, t1, t2 (M, d): each
-    a matrix that maps l to the representation of this name. W_P: matrix of the predictor. The squared singular values
-    of X set the scale of the integration variable that replaces the norm.
-    """
-    return W_P @ z2, t1
-
-
-def norm_vectors_2(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l|| by which the forces on the representations are divided.
-
-    l are d independent standard normals, of which the representations are linear functions. z1, z2, t1, t2 (M, d): each
-    a matrix that maps l to the representation of this name. W_P: matrix of the predictor. The squared singular values
-    of X set the scale of the integration variable that replaces the norm.
-    """
-    return W_P @ z1, t2
-
-
-def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
-    """Return the integrand (M, d) of an integral over x, y in (0, oo).
-
-    The integral is a term of the expectation E[g l^T] over Gaussian views. g is the force on the representation of view
-    1. l are d independent standard normals, of which the representations are linear functions. z1, z2, t1, t2 (M, d):
-    each a matrix that maps l to the representation of this name. W_P: matrix of the predictor.
+    The integrals are terms of the expectations E[f l^T] over Gaussian views. f is the force on t1. l are d independent
+    standard normals, of which all vectors are linear functions. z1, z2, t1, t2, p1, p2 (M, d): each a matrix that maps
+    l to the vector of this name.
     """
     xp = x.__array_namespace__()
-    X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
+    X, Y, K, Z = tilt(x, p2, y, t1)
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
+            (xp.linalg.trace(Y @ X.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 
 
-def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
-    """Return the integrand (M, d) of an integral over x, y in (0, oo).
+def forces_integrand_2(x, y, z1, z2, t1, t2, p1, p2):
+    """Return the integrands (M, d) of integrals over x, y in (0, oo).
 
-    The integral is a term of the expectation E[h l^T] over Gaussian views. h is the force on the representation of view
-    2. l are d independent standard normals, of which the representations are linear functions. z1, z2, t1, t2 (M, d):
-    each a matrix that maps l to the representation of this name. W_P: matrix of the predictor.
+    The integrals are terms of the expectations E[f l^T] over Gaussian views. f is the force on t2. l are d independent
+    standard normals, of which all vectors are linear functions. z1, z2, t1, t2, p1, p2 (M, d): each a matrix that maps
+    l to the vector of this name.
     """
     xp = x.__array_namespace__()
-    X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
+    X, Y, K, Z = tilt(x, p1, y, t2)
     return (
         (2 / xp.pi * Z) * (X @ K)
         - (4 / xp.pi * (Z * y**2)) * (
-            (xp.linalg.trace(X @ Y.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
+            (xp.linalg.trace(Y @ X.mT)[..., None, None] * Y + Y @ X.mT @ Y + Y @ Y.mT @ X) @ K
         )
     )
 
 
-def conserved(s, alpha, epsilon):
+def conserved(s, alpha, epsilon, cross):
     """Return a sum over modes that the flow without weight decay conserves, (..., 1).
 
-    The sum is Sum_j[s[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
-    epsilon)^alpha.
+    The sum is Sum_j[s[j]/cross[j]]. s: eigenvalues of the correlation. alpha, epsilon: parameters of the predictor (s +
+    epsilon)^alpha. cross: second moments that the views share.
     """
     xp = s.__array_namespace__()
-    return xp.sum(s, axis=-1, keepdims=True)
+    return xp.sum(s / cross, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
@@ -237,15 +218,22 @@ DERIVED = DerivedLoss(
         mean_field=rates_mean_field,
         integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2)),
     ),
-    vectors=("z1", "z2", "t1", "t2"),
-    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand),)),
-    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_2, drive_on_view2_integrand),)),
+    vectors=("z1", "z2", "t1", "t2", "p1", "p2"),
+    products=(VectorProduct(name="p1", of="z1"), VectorProduct(name="p2", of="z2")),
+    forces=MatrixExpectation(
+        integrals=(
+            MatrixIntegral(("p2", "t1"), forces_integrand_1, ("t1",)),
+            MatrixIntegral(("p1", "t2"), forces_integrand_2, ("t2",)),
+        )
+    ),
     singularities=(
         Singularity(quantity="weights", at="z1 = 0", noiseless=False, conditions=1, order=-1, order_alone=None),
         Singularity(quantity="weights", at="z2 = 0", noiseless=False, conditions=1, order=-1, order_alone=None),
         Singularity(quantity="weights", at="z1 = z2 = 0", noiseless=False, conditions=2, order=-1, order_alone=None),
         Singularity(quantity="weights", at="z = 0", noiseless=True, conditions=1, order=-1, order_alone=None),
     ),
-    conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
+    conserved=PowerSum(
+        formula="Sum_j[s[j]]", of_views="Sum_j[s[j]/cross[j]]", exponent=0, value=conserved, decay=conserved_decay
+    ),
     independent_modes=False,
 )

@@ -62,13 +62,21 @@ def average_step(average, x, decay):
     return average * decay + x * (-decay + 1)
 
 
-def imbalance(s, lam, rate_ratio):
-    """Return the imbalance s - lambda^2/a_P between the encoder and a learned predictor in each mode.
+def momentum_step(buffer, x, momentum):
+    """Return mu b + x, the value after a step of a momentum buffer b that adds up gradients x.
+
+    buffer: b before the step. momentum: mu, the share of b that is kept.
+    """
+    return buffer * momentum + x
+
+
+def imbalance(s, lam, rate_ratio, cross):
+    """Return the imbalance s/c - lambda^2/a_P between the encoder and a learned predictor in each mode.
 
     s, lam: eigenvalues s of the correlation and lambda of the predictor. rate_ratio: a_P, the learning rate of the
-    predictor divided by that of the encoder.
+    predictor divided by that of the encoder. cross: c, the second moment that the views share.
     """
-    return s - lam**2 / rate_ratio
+    return s / cross - lam**2 / rate_ratio
 
 
 def imbalance_decay(rho):
@@ -80,3 +88,6 @@ def imbalance_decay(rho):
 
 
 IMBALANCE = "s[m] - lam[m]**2/rate_ratio"
+
+
+IMBALANCE_OF_VIEWS = "s[m]/cross[m] - lam[m]**2/rate_ratio"

@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation, VectorProduct
 from dynamics.numerics.special import linear_growth, linear_time
 
 
@@ -51,14 +51,13 @@ def rates(s, lam, ratio, excess1, excess2):
     return -n1 * lam + ratio
 
 
-def drive_on_view1(W_P, z1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, t2, p1):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
+    f is the force on z1. l are d independent standard normals, of which all vectors are linear functions. z1, t2, p1
+    (M, d): each a matrix that maps l to the vector of this name.
     """
-    return -(W_P @ z1) + t2
+    return -p1 + t2
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
@@ -92,8 +91,9 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    vectors=("z1", "t2", "p1"),
+    products=(VectorProduct(name="p1", of="z1"),),
+    forces=MatrixExpectation(formula=forces, driven=("z1",)),
     exact=ExactSolution(name="logistic", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
     fixed_points=fixed_points,

@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
+from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation, VectorProduct
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
@@ -70,24 +70,13 @@ def predictor_force(s, lam, ratio, excess1, excess2):
     return (-n1 * lam + 1) * s
 
 
-def drive_on_view1(W_P, z1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, t2, p1):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
+    f is the force on p1, t2. l are d independent standard normals, of which all vectors are linear functions. z1, t2,
+    p1 (M, d): each a matrix that maps l to the vector of this name.
     """
-    return W_P @ t2 - (W_P @ W_P @ z1)
-
-
-def drive_on_view2(W_P, z1, t2):
-    """Return the exact expectation E[h l^T] (M, d) over Gaussian views.
-
-    h is the force on the representation of view 2. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
-    """
-    return -t2 + W_P @ z1
+    return -p1 + t2, -t2 + p1
 
 
 def fixed_points(excess1, excess2, rho):
@@ -117,9 +106,9 @@ DERIVED = DerivedLoss(
     force_on_predictor=force_on_predictor,
     rates=Expectation(formula=rates),
     predictor_force=Expectation(formula=predictor_force),
-    vectors=("z1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
-    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    vectors=("z1", "t2", "p1"),
+    products=(VectorProduct(name="p1", of="z1"),),
+    forces=MatrixExpectation(formula=forces, driven=("p1", "t2")),
     balanced=False,
     independent_modes=True,
     fixed_points=fixed_points,

@@ -49,24 +49,18 @@ def rates(s, lam, ratio, excess1, excess2):
     return -excess1 - excess2
 
 
-def drive_on_view1(W_P, z1, z2, t1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, z2, t1, t2):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
-    matrix of the predictor.
+    f is the force on t1, t2, z1, z2. l are d independent standard normals, of which all vectors are linear functions.
+    z1, z2, t1, t2 (M, d): each a matrix that maps l to the vector of this name.
     """
-    return -(1 / 2) * t1 - (1 / 2) * z1 + (1 / 2) * t2 + (1 / 2) * z2
-
-
-def drive_on_view2(W_P, z1, z2, t1, t2):
-    """Return the exact expectation E[h l^T] (M, d) over Gaussian views.
-
-    h is the force on the representation of view 2. l are d independent standard normals, of which the representations
-    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
-    matrix of the predictor.
-    """
-    return -(1 / 2) * t2 - (1 / 2) * z2 + (1 / 2) * t1 + (1 / 2) * z1
+    return (
+        -(1 / 2) * t1 + (1 / 2) * z2,
+        -(1 / 2) * t2 + (1 / 2) * z1,
+        -(1 / 2) * z1 + (1 / 2) * t2,
+        -(1 / 2) * z2 + (1 / 2) * t1,
+    )
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
@@ -95,8 +89,7 @@ DERIVED = DerivedLoss(
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
     vectors=("z1", "z2", "t1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
-    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    forces=MatrixExpectation(formula=forces, driven=("t1", "t2", "z1", "z2")),
     exact=ExactSolution(name="exponential", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
 )

@@ -48,12 +48,11 @@ def rates(s, lam, ratio, excess1, excess2):
     return -excess2
 
 
-def drive_on_view2(W_P, z1, t2):
-    """Return the exact expectation E[h l^T] (M, d) over Gaussian views.
+def forces(z1, t2):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    h is the force on the representation of view 2. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
+    f is the force on t2. l are d independent standard normals, of which all vectors are linear functions. z1, t2 (M,
+    d): each a matrix that maps l to the vector of this name.
     """
     return -t2 + z1
 
@@ -83,7 +82,7 @@ DERIVED = DerivedLoss(
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
     vectors=("z1", "t2"),
-    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    forces=MatrixExpectation(formula=forces, driven=("t2",)),
     exact=ExactSolution(name="exponential", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
 )

@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation, VectorProduct
 from dynamics.numerics.special import linear_growth, linear_time
 
 
@@ -54,24 +54,13 @@ def rates(s, lam, ratio, excess1, excess2):
     return -n1 / 2 - n2 / 2 + lam
 
 
-def drive_on_view1(W_P, z1, z2, t1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, z2, t1, t2, p1, p2):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
-    matrix of the predictor.
+    f is the force on t1, t2. l are d independent standard normals, of which all vectors are linear functions. z1, z2,
+    t1, t2, p1, p2 (M, d): each a matrix that maps l to the vector of this name.
     """
-    return -(1 / 2) * t1 + (1 / 2) * (W_P @ z2)
-
-
-def drive_on_view2(W_P, z1, z2, t1, t2):
-    """Return the exact expectation E[h l^T] (M, d) over Gaussian views.
-
-    h is the force on the representation of view 2. l are d independent standard normals, of which the representations
-    are linear functions. z1, z2, t1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P:
-    matrix of the predictor.
-    """
-    return -(1 / 2) * t2 + (1 / 2) * (W_P @ z1)
+    return -(1 / 2) * t1 + (1 / 2) * p2, -(1 / 2) * t2 + (1 / 2) * p1
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
@@ -106,9 +95,9 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "z2", "t1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
-    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    vectors=("z1", "z2", "t1", "t2", "p1", "p2"),
+    products=(VectorProduct(name="p1", of="z1"), VectorProduct(name="p2", of="z2")),
+    forces=MatrixExpectation(formula=forces, driven=("t1", "t2")),
     exact=ExactSolution(
         name="logistic", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True, diverges=True
     ),

@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation, VectorProduct
 from dynamics.numerics.special import lambert_growth, lambert_time
 
 
@@ -70,14 +70,13 @@ def predictor_force(s, lam, ratio, excess1, excess2):
     return (-n1 * lam + ratio) * s
 
 
-def drive_on_view1(W_P, z1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, t2, p1):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
+    f is the force on p1. l are d independent standard normals, of which all vectors are linear functions. z1, t2, p1
+    (M, d): each a matrix that maps l to the vector of this name.
     """
-    return W_P @ t2 - (W_P @ W_P @ z1)
+    return -p1 + t2
 
 
 def growth(lam0, log_lam0, t, alpha, excess1, excess2, rho):
@@ -124,8 +123,9 @@ DERIVED = DerivedLoss(
     force_on_predictor=force_on_predictor,
     rates=Expectation(formula=rates),
     predictor_force=Expectation(formula=predictor_force),
-    vectors=("z1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    vectors=("z1", "t2", "p1"),
+    products=(VectorProduct(name="p1", of="z1"),),
+    forces=MatrixExpectation(formula=forces, driven=("p1",)),
     exact=ExactSolution(name="Lambert W", growth=growth, time_to_reach=time_to_reach, any_weight_decay=False),
     balanced=True,
     independent_modes=True,

@@ -49,12 +49,11 @@ def rates(s, lam, ratio, excess1, excess2):
     return -n1 + ratio
 
 
-def drive_on_view1(W_P, z1, t2):
-    """Return the exact expectation E[g l^T] (M, d) over Gaussian views.
+def forces(z1, t2):
+    """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    g is the force on the representation of view 1. l are d independent standard normals, of which the representations
-    are linear functions. z1, t2 (M, d): each a matrix that maps l to the representation of this name. W_P: matrix of
-    the predictor.
+    f is the force on z1. l are d independent standard normals, of which all vectors are linear functions. z1, t2 (M,
+    d): each a matrix that maps l to the vector of this name.
     """
     return -z1 + t2
 
@@ -84,7 +83,7 @@ DERIVED = DerivedLoss(
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
     vectors=("z1", "t2"),
-    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    forces=MatrixExpectation(formula=forces, driven=("z1",)),
     exact=ExactSolution(name="exponential", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
 )

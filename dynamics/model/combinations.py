@@ -12,8 +12,9 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import catalogue
-from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
+from dynamics.model.components import ClosedForm, Learned, NoPredictor, Reconstruction, Shared
 from dynamics.model.expressions import Loss
+from dynamics.model.views import MatrixViews
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
@@ -63,8 +64,12 @@ def _learned(model: Model) -> bool:
     return isinstance(model.predictor, Learned)
 
 
-def _averaged(model: Model) -> bool:
-    return isinstance(model.target, EMA)
+def _separate(model: Model) -> bool:
+    return not isinstance(model.target, Shared)
+
+
+def _deep(model: Model) -> bool:
+    return bool(model.depth > 1)
 
 
 def _without_predictor(model: Model) -> bool:
@@ -115,7 +120,11 @@ def _constant_at_one(model: Model) -> bool:
 
 
 def _has_no_matrix_form(model: Model) -> bool:
-    return _derived(model) and model.inputs is not None and model.generated.no_matrices is not None
+    return _derived(model) and model.by_weights and model.generated.no_matrices is not None
+
+
+def _states_matrices(model: Model) -> bool:
+    return isinstance(model.views, MatrixViews)
 
 
 def _is_not_in_the_catalogue(model: Model) -> bool:
@@ -161,15 +170,24 @@ RULES = (
     CombinationRule(
         "target",
         "be Shared() for a loss without z2, because nothing depends on the target branch",
-        lambda model: _lacks(model, "z2") and _averaged(model),
+        lambda model: _lacks(model, "z2") and _separate(model),
     ),
     CombinationRule(
         "target",
         "be Shared(), because z2 stands outside sg() in this loss, so that a gradient reaches the target branch, and "
         "an average of the weights of the encoder cannot be trained by gradients",
-        lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
+        lambda model: _derived(model) and _separate(model) and not model.derivation.has_free_target,
     ),
-    CombinationRule("inputs", "be None for this loss, because {model.generated.no_matrices}", _has_no_matrix_form),
+    CombinationRule(
+        "inputs",
+        "be None for this loss, because {model.generated.no_matrices}",
+        lambda model: _has_no_matrix_form(model) and not _states_matrices(model),
+    ),
+    CombinationRule(
+        "views",
+        "be white or have moments of each mode for this loss, because {model.generated.no_matrices}",
+        lambda model: _has_no_matrix_form(model) and _states_matrices(model),
+    ),
     CombinationRule(
         "stop_gradient",
         "be 'target' for an isotropic loss, because the definition of this loss contains its stop-gradients",
@@ -194,13 +212,19 @@ RULES = (
         "target",
         "be Shared() unless `stop_gradient` is 'target', because otherwise a gradient reaches the target branch, and "
         "an average of the weights of the encoder cannot be trained by gradients",
-        lambda model: _averaged(model) and _stops_elsewhere(model),
+        lambda model: _separate(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
-        "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, because with such inputs a learned predictor does "
-        "not stay a symmetric matrix",
-        lambda model: _learned(model) and model.inputs is not None,
+        "target",
+        "be Shared() or EMA(...) for correlated inputs and views of matrices, because the directions of view 2 then do "
+        "not stay those of the modes",
+        lambda model: isinstance(model.target, Reconstruction) and model.by_weights,
+    ),
+    CombinationRule(
+        "depth",
+        "be 1 for correlated inputs and views of matrices, because the theory of layers assumes aligned singular "
+        "vectors",
+        lambda model: _deep(model) and model.by_weights,
     ),
     CombinationRule(
         "isotropic",

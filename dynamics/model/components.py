@@ -245,3 +245,32 @@ class EMA(Component):
         help="Use a target branch whose weights average the weights of the encoder, with this decay per step.",
         example=0.9,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction(Component):
+    """Target branch that returns view 2 itself: the loss compares the prediction with the input.
+
+    With a learned predictor, which is then a decoder, and the Euclidean loss, this is a linear masked autoencoder. With
+    ``NoPredictor`` it is supervised regression of view 2 on view 1.
+
+    Notes
+    -----
+    In each mode, the target branch has the constant singular value 1, so that the target's correlation has the
+    eigenvalues c_m, the second moments that the views share (1 for white inputs).
+
+    References
+    ----------
+    Littwin et al. 2024, arXiv:2407.03475 (MAE); Saxe et al. 2014 (deep linear networks).
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> supervised = dyn.Model("euclidean", predictor=dyn.NoPredictor(), target=dyn.Reconstruction(), depth=2)
+    >>> float(dyn.solve(supervised, [0.01], [0.0, 20.0]).s[-1, 0].round(6))
+    1.0
+    """
+
+    title = "view 2 as the target"
+    flag = "--reconstruction"
+    help = "Compare the prediction with view 2 itself."

@@ -13,7 +13,7 @@ from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import catalogue, eigenvalues
 from dynamics.model import checks, starts
 from dynamics.model.combinations import check_combination
-from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
+from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Reconstruction, Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.options import (
     ComponentOption,
@@ -32,7 +32,7 @@ from dynamics.model.options import (
 )
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.shown_in_notebooks import displayed, equations_of, facts_of, title_of
-from dynamics.model.views import Views, ViewsOption, WhiteViews
+from dynamics.model.views import MatrixViews, Views, ViewsOption, WhiteViews, symmetric_root
 from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.presentation.card import card
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
     from derivations.losses.user_defined import UserDefinedLoss
 
+LATER = {"depth"}  # options that version 0.2 did not have
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 
@@ -72,8 +73,8 @@ class Model(Value):
         The non-negative weight decay rho in dW/dt = -dL/dW - rho W.
     symmetrised : bool, default False
         Average the loss over both assignments of the two views to the two branches.
-    target : Shared or EMA, default Shared()
-        The target branch: the encoder itself, or an exponential average of the encoder.
+    target : Shared, EMA or Reconstruction, default Shared()
+        The target branch: the encoder itself, an exponential average of the encoder, or view 2 itself.
     inputs : (N, N) array_like, optional
         Covariance Sigma_x of the inputs, symmetric and positive semidefinite. By default inputs are white. If inputs
         are correlated, C = W Sigma_x W^T and the singular vectors of W rotate. Flow and descent map then start from
@@ -82,6 +83,9 @@ class Model(Value):
         Function h(lambda), such as "lambda^0.5", that replaces the factor lambda in the gradient of each mode. The gain
         lambda leaves the loss unchanged, and the gain 1 gives the isotropic version of the loss. The gain also
         determines the stop-gradients.
+    depth : int, default 1
+        Number L of layers of a deep linear encoder W = W_L ... W_1. The layers have aligned singular vectors, and
+        initially equal singular values, so that modes stay apart.
     views : Views, optional
         Second moments of the two views, such as ``Views.modes(online, cross, target)`` for moments that differ between
         modes. The options ``noise`` and ``inputs`` are short forms for the most common views.
@@ -153,7 +157,9 @@ class Model(Value):
         flag="--symmetrised",
         help="Average the loss over both assignments of the views to the branches.",
     )
-    target: Shared | EMA = option(Shared(), described_by=ComponentOption, classes=(Shared, EMA))
+    target: Shared | EMA | Reconstruction = option(
+        Shared(), described_by=ComponentOption, classes=(Shared, EMA, Reconstruction)
+    )
     inputs: Any = option(
         None,
         check=checks.covariance,
@@ -168,6 +174,13 @@ class Model(Value):
         kind=Gain,
         flag="--gain",
         help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
+    )
+    depth: int = option(
+        1,
+        check=errors.count,
+        value_type=int,
+        flag="--depth",
+        help="Number of layers of the encoder, each a matrix.",
     )
     views: Any = option(
         None,
@@ -312,7 +325,7 @@ class Model(Value):
 
         if not (isinstance(self.loss, Loss) and isinstance(self.derivation, UserDefinedLoss)):
             return self.derivation
-        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.inputs is not None)
+        return with_known_parameters(self.derivation, *self.loss.known_parameters(), self.by_weights)
 
     @cached_property
     def generated(self) -> DerivedLoss:
@@ -340,7 +353,7 @@ class Model(Value):
     def structure(self) -> Structure:
         """The kinds of predictor and target branch, which determine the dynamical variables of the model."""
         tracked = bool(np.any(self._parameter_values.get("tracking", 0.0)))
-        return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
+        return Structure(self.predictor.form, tracked, not isinstance(self.target, Shared))
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -354,7 +367,10 @@ class Model(Value):
 
     @cached_property
     def _parameter_values(self) -> dict[str, Any]:
-        return parameters_of(self)
+        """Values of the parameters; those of the noise are left out if the views have moments of their own."""
+        is_white = self.views is None or isinstance(self.views, WhiteViews)
+        absent = () if is_white else options(self)["noise"].parameters("noise", self.noise)
+        return {name: value for name, value in parameters_of(self).items() if name not in absent}
 
     @isolated
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
@@ -405,12 +421,15 @@ class Model(Value):
             name: np.asarray(value, float)[..., None] for name, value in self._parameter_values.items()
         } | replaced
         symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
-        white = {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
-        of_views = white if self.views is None else self.views.parameters
+        if self.views is None:
+            of_views = {"excess1": values["sigma1"] ** 2, "excess2": values["sigma2"] ** 2}
+        else:
+            of_views = self.views.parameters
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         of_loss = tuple(value for name, value in values.items() if name not in symbols)
         neutral = Parameters().map(lambda value: np.asarray(value)[..., None])
-        return neutral._replace(**by_symbol, **of_views, of_loss=of_loss)
+        constant = {"decay": np.ones(1)} if isinstance(self.target, Reconstruction) else {}
+        return neutral._replace(**by_symbol, **of_views, **constant, of_loss=of_loss)
 
     @cached_property
     def init(self) -> npt.NDArray[np.float64]:
@@ -424,7 +443,7 @@ class Model(Value):
     def batch_shape(self) -> tuple[int, ...]:
         """Shape to which all parameters broadcast: the shape of the ensemble, or () for a single model."""
         shapes = {name: np.shape(value) for name, value in self._parameter_values.items()}
-        shapes |= {"init": self.init.shape[:-1]} | ({"views": self.views.cross.shape[:-1]} if self.views else {})
+        shapes |= {"init": self.init.shape[:-1]} | ({"views": self.views.batch_shape} if self.views else {})
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -454,26 +473,35 @@ class Model(Value):
         The flow does so if the model has an EMA target or a tracked correlation. Both are exponential averages with a
         decay per step, and the learning rate converts a decay per step into a rate in time.
         """
-        return self.structure.separate_target or self.structure.tracked
+        return isinstance(self.target, EMA) or self.structure.tracked
 
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
         """Symmetric square root Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs.
 
-        For views with moments of each mode, Sigma_x contains the second moments that the views share.
+        For a model with ``views``, Sigma_x is the second moment that the views share.
         """
         if self.views is not None:
-            return np.diag(np.sqrt(self.views.cross.reshape(-1, self.views.count)[0]))
-        if self.inputs is None:
-            return None
-        variances, directions = np.linalg.eigh(self.inputs)
-        return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
+            return self.views.root
+        return None if self.inputs is None else symmetric_root(self.inputs)
+
+    @property
+    def by_weights(self) -> bool:
+        """True if the dynamics is that of the weights as matrices, because eigenvectors of the correlation rotate.
+
+        This is so for correlated inputs, and for views whose second moments are matrices. Trajectories of such a model
+        start from weights (..., M, N).
+        """
+        return self.inputs is not None or isinstance(self.views, MatrixViews)
 
     check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start
     check_white_inputs = starts.check_white_inputs
     check_weights = starts.check_weights
     check_white_views = starts.check_white_views
+    check_predictor_weights = starts.check_predictor_weights
+    check_layers = starts.check_layers
+    check_one_layer = starts.check_one_layer
     check_eigenvalues = starts.check_eigenvalues
 
 
@@ -492,9 +520,9 @@ def _without_implied(description: Any) -> Any:
     """Return the description of a model without a stop-gradient that has no effect.
 
     Version 0.2 and before wrote the stop-gradient "target" also for user-defined losses and gains. Such a description
-    contains all options; in one that is written by hand, the stop-gradient is refused instead.
+    contains all options of that version; in one that is written by hand, the stop-gradient is refused instead.
     """
-    written = {name for name, default in defaults(Model).items() if default is not None}
+    written = {name for name, default in defaults(Model).items() if default is not None} - LATER
     if not isinstance(description, dict) or not written <= description.keys():
         return description
     stated = isinstance(description["loss"], dict) or description.get("gain") is not None

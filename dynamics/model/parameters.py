@@ -49,6 +49,21 @@ class Parameters(NamedTuple):
         """Standard deviations of the noise on views 1 and 2, relative to the part that the views share."""
         return self.excess1**0.5, self.excess2**0.5
 
+    def views(self, x: Any, noise1: Any, noise2: Any) -> tuple[Any, Any]:
+        """Return the components of two views along the modes, in units of the second moment that they share.
+
+        x, noise1, noise2: independent standard normal numbers (..., M). A view is the sum of x and its noise. If a view
+        has a smaller second moment than the views share, it is the regression on the other view, plus noise.
+        """
+        with np.errstate(invalid="ignore"):  # square roots of negative numbers are not used
+            view1, view2 = (x + excess**0.5 * xi for excess, xi in ((self.excess1, noise1), (self.excess2, noise2)))
+        if not ((self.excess1 < 0) | (self.excess2 < 0)).any():
+            return view1, view2
+        n1, n2 = 1 + self.excess1, 1 + self.excess2
+        residual = np.maximum(self.excess1 * self.excess2 + self.excess1 + self.excess2, 0.0)  # n1 n2 - 1
+        of_view2, of_view1 = view2 / n2 + (residual / n2) ** 0.5 * noise1, view1 / n1 + (residual / n1) ** 0.5 * noise2
+        return np.where(self.excess1 < 0, of_view2, view1), np.where(self.excess2 < 0, of_view1, view2)
+
     @property
     def of_expectations(self) -> tuple[Any, ...]:
         """Parameters that generated functions for expectations take: those of the views, and those of the loss.

@@ -29,7 +29,7 @@ def facts_of(model: "Model") -> list[Fact]:
     rows += [("gain", f"h(lambda) = {model.gain.text}")] if model.gain else []
     rows += [("predictor", type(model.predictor).__name__), ("target", type(model.target).__name__)]
     inputs = "white" if model.inputs is None else f"covariance of shape {np.shape(model.inputs)}"
-    rows.append(("inputs", inputs))
+    rows.append(("inputs", inputs) if model.views is None else ("views", str(model.views)))
     return [*rows, *shortened(((name, number(value)) for name, value in model.parameter_values.items()), most=20)]
 
 
@@ -53,7 +53,7 @@ def equations_of(model: "Model") -> str | None:
         offset=bool(model.parameters.epsilon.any()),
         tracked=structure.tracked,
         separate_target=structure.separate_target,
-        correlated=model.inputs is not None,
+        correlated=model.by_weights,
     )
     return equations(model.derivation_of_rates, dynamics)
 

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import Reconstruction
 from dynamics.numerics.memory import check_size
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
 Array = npt.NDArray[np.float64]
+
+PRODUCT = 1e-8  # relative accuracy to which the product of initial layers has to agree with s0
 
 
 def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
@@ -56,7 +59,7 @@ def check_start(model: Model, s0: npt.ArrayLike) -> Array:
 
     Raises ArgumentError if s0 is not valid.
     """
-    return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
+    return check_weights(model, "s0", s0) if model.by_weights else check_eigenvalues(model, s0)
 
 
 def _inputs(model: Model) -> int | str:
@@ -88,7 +91,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
     weights = errors.real_array(name, W0, requirement)
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
     if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
-        advice = _weights_advice(weights, model.inputs is None)
+        advice = _weights_advice(weights, not model.by_weights)
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.{advice}")
     root = model.input_root
     whitened = weights if root is None else weights @ root
@@ -101,6 +104,46 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
         )
     batch = _with_batch(model, name, weights.shape[:-2])
     return np.broadcast_to(weights, (*batch, *weights.shape[-2:])).copy()
+
+
+def check_predictor_weights(model: Model, weights: Array, W_P0: npt.ArrayLike | None) -> Array | None:
+    """Return validated initial weights W_P0 (..., M, M) of a learned predictor; None if none are given.
+
+    weights: validated initial weights (..., M, N) of the encoder. Raises ArgumentError if W_P0 is given although the
+    predictor is not learned, or if it is not valid.
+    """
+    modes = weights.shape[-2]
+    if W_P0 is None:
+        _check_initial_predictor(model, modes)
+        return None
+    if model.structure.predictor != "learned":
+        errors.reject("W_P0", f"be left out, because the predictor of {model} is not learned", W_P0)
+    requirement = f"be finite weights of shape ({modes}, {modes})"
+    W_P = errors.real_array("W_P0", W_P0, requirement)
+    if W_P.shape != (modes, modes):
+        raise errors.ArgumentError(f"Argument `W_P0` must {requirement}, but has shape {W_P.shape}.")
+    return np.broadcast_to(W_P, (*weights.shape[:-2], modes, modes))
+
+
+def check_layers(model: Model, s0: Array, layers0: npt.ArrayLike | None) -> Array | None:
+    """Return validated initial singular values (..., L, M) of the layers; None if none are given.
+
+    s0: validated initial eigenvalues (..., M), or weights.
+    """
+    if layers0 is None:
+        return None
+    if model.depth == 1:
+        errors.reject("layers0", "be left out for an encoder of one layer", layers0)
+    shape = (model.depth, s0.shape[-1])
+    requirement = f"be finite singular values of shape (..., {shape[0]}, {shape[1]}), one for each layer and mode"
+    layers = errors.real_array("layers0", layers0, requirement)
+    if layers.shape[-2:] != shape:
+        raise errors.ArgumentError(f"Argument `layers0` must {requirement}, but has shape {layers.shape}.")
+    product = model.parameters.cross * layers.prod(axis=-2) ** 2
+    if not np.allclose(product, s0, rtol=PRODUCT, atol=0.0):
+        requirement = "have a product over the layers whose square, times the second moment of the mode, is s0"
+        errors.reject("layers0", requirement, layers)
+    return np.broadcast_to(layers, (*s0.shape[:-1], *shape))
 
 
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
@@ -200,9 +243,20 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
 
 def check_white_inputs(model: Model) -> None:
     """Raise ArgumentError if the inputs of a model are correlated, so that its modes have no rates."""
-    if model.inputs is not None:
+    if model.by_weights:
         requirement = (
             "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates (for such "
             "models use `solve` and `iterate`, from weights)"
+        )
+        errors.reject("model", requirement, model)
+    check_one_layer(model)
+
+
+def check_one_layer(model: Model) -> None:
+    """Raise ArgumentError for a deep encoder, and for the target Reconstruction(), in analyses of single modes."""
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = (
+            "have depth 1 and not the target Reconstruction(), because this analysis is available for encoders of one "
+            "layer and targets that follow the encoder (for other models use `solve` and `iterate`)"
         )
         errors.reject("model", requirement, model)

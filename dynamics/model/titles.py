@@ -96,6 +96,8 @@ def _phrases(part: Any, name: str, brief: bool, swept: Collection[str]) -> list[
         return ["no stop-gradient" if value == "none" else f"stop-gradient on {value}"]
     if name == "inputs":
         return [f"{len(value)}{FIXED}correlated{FIXED}inputs"]
+    if name == "views":
+        return [f"v{str(value)[1:]}"]
     if type(value).__name__ in COMPONENTS:
         phrases = [phrase for option in changed(value, swept) for phrase in _phrases(value, option, brief, swept)]
         return [COMPONENTS[type(value).__name__] + (f" ({', '.join(phrases)})" if phrases else "")]

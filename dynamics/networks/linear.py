@@ -6,7 +6,7 @@ T the number of recorded steps.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -15,14 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.components import EMA, Reconstruction
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.networks.gaussian_views import gaussian_views, views_of_moments
+from dynamics.model.schedules import StepSchedules
+from dynamics.model.views import ModeViews
 from dynamics.networks.run import TrainingRun
+from dynamics.networks.view_samplers import Sampler, sampler_of
 from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
-from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
+from dynamics.vector_field.weight_state import correlation, directions_of_inputs, initial, observables, predictor
 
 Array = Any  # an array of JAX, traced or not
 BATCH_ARRAYS = 7  # measured number of arrays (N, B) that are in memory while a step is computed
@@ -37,29 +41,52 @@ class LinearSpec(NamedTuple):
 
     generated: Any  # functions derived for the loss, of which training uses only the loss itself
     structure: Structure
-    noisy: tuple[bool, bool] | None  # for view 1 and view 2, True if the view has noise; None if moments differ
     batch_size: int
     units: str
     dtype: str
+    momentum: Momentum | None
 
 
 def step(
-    spec: LinearSpec, learning_rate: Array, parameters: Parameters, root: Array | None, weights: State, key: Array
+    spec: LinearSpec,
+    learning_rate: Array,
+    parameters: Parameters,
+    sampler: Sampler,
+    root: Array | None,
+    weights: State,
+    key: Array,
 ) -> State:
     """Return the weights (M, N) after one training step on newly drawn views.
 
-    spec: the options for which the step is compiled. weights: weights before the step. key: random key of the step.
-    root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
+    spec: the options for which the step is compiled. sampler: draws the views. root: Sigma_x^(1/2), where Sigma_x is
+    the second moment that the views share; None for white inputs. weights: weights before the step. key: random key of
+    the step.
     """
-    shape = weights.encoder.shape[1], spec.batch_size
-    if spec.noisy is None:
-        p = parameters
-        views = views_of_moments(key, (p.excess1, p.excess2), p.cross, shape, spec.dtype)
-    else:
-        views = gaussian_views(key, parameters.noise, spec.noisy, root, shape, spec.dtype)
+    first, *_ = layers_of(weights.encoder)
+    views = sampler.draw(key, (first.shape[1], spec.batch_size), spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
-    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
+
+    def correlated(encoder: Any) -> Array:
+        return correlation(product(encoder), root)
+
+    return update.step(weights, forces, parameters, learning_rate, correlated, spec.momentum)
+
+
+def layers_of(encoder: Any) -> tuple[Array, ...]:
+    """Return the layers of an encoder, the first one first; an encoder that is a single matrix has one layer."""
+    return encoder if isinstance(encoder, tuple) else (encoder,)
+
+
+def product(encoder: Any) -> Any:
+    """Return the matrix W = W_L ... W_1 (..., M, N) of an encoder, which is a matrix or a tuple of layers."""
+    return reduce(lambda below, layer: layer @ below, layers_of(encoder))
+
+
+def in_one_layer(weights: State) -> State:
+    """Return the weights of a network with the products of all layers in place of the layers."""
+    target = None if weights.target is None else product(weights.target)
+    return weights._replace(encoder=product(weights.encoder), target=target)
 
 
 def _mean_loss(
@@ -77,7 +104,7 @@ def _mean_loss(
     respect to W and W_P. fixed: weights that are constants in this gradient; the target and a closed-form predictor are
     computed from them.
     """
-    z1, z2 = _represent(spec, W, views)
+    z1, z2, fixed = *_represent(spec, product(W), views), in_one_layer(fixed)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
     matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
 
@@ -118,8 +145,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     """
 
     def advance(
-        learning_rate: Array,
+        schedules: StepSchedules,
         parameters: Parameters,
+        sampler: Sampler,
         root: Array | None,
         weights: State,
         key: Array,
@@ -127,7 +155,9 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
         stops: Array,
     ) -> tuple[State, State]:
         def one_step(i: Array, weights: State) -> State:
-            return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
+            learning_rate, scheduled = schedules.at(i)
+            present = parameters._replace(**scheduled)
+            return step(spec, learning_rate, present, sampler, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
@@ -136,7 +166,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 
         return jax.lax.scan(to_next_stop, weights, (starts, stops))
 
-    return jax.jit(jax.vmap(advance, in_axes=(None, None, None, 0, 0, None, None)))
+    return jax.jit(jax.vmap(advance, in_axes=(None, None, None, None, 0, 0, None, None)))
 
 
 # --- the interface to the training loop -----------------------------------------------------------------------------
@@ -173,11 +203,13 @@ class LinearNetwork:
     @cached_property
     def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
-        noisy = (bool(p.excess1 > 0), bool(p.excess2 > 0)) if model.views is None else None
-        program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))
+        program = _compiled(
+            LinearSpec(model.generated, model.structure, run.batch_size, self.units, run.dtype, run.momentum)
+        )
         root = None if model.input_root is None else jnp.asarray(model.input_root, run.dtype)
         scalars = p.map(lambda a: float(a[0]) if a.size == 1 else jnp.asarray(a, run.dtype))
-        return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
+        sampler = sampler_of(model, run.dtype)
+        return lambda *arguments: program(run.schedules, scalars, sampler, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
         """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""
@@ -207,13 +239,12 @@ class LinearNetwork:
 
     def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
         """Return the arguments of ``Trajectory``: times, observables, weights, and representations of the probes."""
-        embeddings = None
+        records, embeddings = in_one_layer(records), None
         if self.probes is not None:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
         seen = observables(self.model.structure, self.model.parameters, records, self.model.input_root)
         return seen._asdict() | {
-            "t": self.run.learning_rate * steps,
-            "predictor_weights": records.predictor,
+            "t": self.run.schedules.times(steps),
             "embeddings": embeddings,
         }
 
@@ -254,14 +285,18 @@ def linear_network(
     units: str,
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
+    layers0: npt.ArrayLike | None,
 ) -> LinearNetwork:
     """Return the linear networks that ``train`` trains; raises ArgumentError if an argument is not valid."""
-    weights = _initial_weights(model, W0, W_P0)
-    probe_inputs = _probes(probes, weights.encoder.shape[1])
+    weights = _initial_weights(model, W0, W_P0, layers0)
+    inputs = layers_of(weights.encoder)[0].shape[1]
+    probe_inputs = _probes(probes, inputs)
     errors.choice("units", units, UNITS)
+    if units != "linear" and (model.depth > 1 or isinstance(model.target, Reconstruction)):
+        errors.reject("units", "be 'linear' for a deep encoder, and for the target Reconstruction()", units)
     remedy = "Record fewer steps (`record`), or train fewer seeds."
-    numbers = sum(part.size for part in weights if part is not None)
-    itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
+    weights = update.with_buffers(weights, run.momentum)
+    numbers, itemsize = sum(part.size for part in jax.tree.leaves(weights)), np.dtype(run.dtype).itemsize
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)
     batch = f"A batch of {run.batch_size:,} samples with {inputs} inputs, for {len(run.seeds)} seeds,"
     in_batch = len(run.seeds) * run.batch_size * inputs * BATCH_ARRAYS
@@ -269,26 +304,41 @@ def linear_network(
     return LinearNetwork(model, run, units, weights, probe_inputs)
 
 
-def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
+def _initial_weights(
+    model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None, layers0: npt.ArrayLike | None
+) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
-    if W_P0 is not None and structure.predictor != "learned":
-        errors.reject("W_P0", f"be left out, because the predictor of {model} is not learned", W_P0)
-    learned = _learned(model, W, W_P0) if structure.predictor == "learned" else None
-    return initial(structure, W, model.input_root)._replace(predictor=learned)
+    W_P = model.check_predictor_weights(W, W_P0)
+    state = initial(structure, W, model.input_root, model.init)
+    if W_P is None and structure.predictor == "learned" and isinstance(model.views, ModeViews):
+        U = directions_of_inputs(W)
+        W_P = None if U is None else (U * model.init) @ U.T
+    state = state if W_P is None else state._replace(predictor=W_P)
+    U, w, V = _modes_of(model, W)
+    layers = model.check_layers(model.parameters.cross * w**2, layers0)
+    values = np.repeat(w[None] ** (1 / model.depth), model.depth, axis=0) if layers is None else layers
+
+    def of_singular_values(values: npt.NDArray[np.float64]) -> Any:
+        matrices = tuple((U * u) @ (V if number == 0 else U.T) for number, u in enumerate(values))
+        return matrices if model.depth > 1 else matrices[0]
+
+    if model.depth > 1:
+        encoder = of_singular_values(values)
+        state = state._replace(encoder=encoder, target=encoder if isinstance(model.target, EMA) else None)
+    if isinstance(model.target, Reconstruction):
+        state = state._replace(target=of_singular_values(np.ones_like(values)))
+    return state
 
 
-def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """Return the initial weights (M, M) of a learned predictor: W_P0, or the default that ``train`` describes."""
-    modes = len(W0)
-    if W_P0 is None:
-        model.check_eigenvalues(np.ones(modes))
-        U = np.linalg.svd(W0)[0][:, ::-1]
-        return (U * model.init) @ U.T
-    requirement = f"be finite weights of shape ({modes}, {modes})"
-    W_P = errors.real_array("W_P0", W_P0, requirement)
-    if W_P.shape != (modes, modes):
-        raise errors.ArgumentError(f"Argument `W_P0` must {requirement}, but has shape {W_P.shape}.")
-    return W_P
+def _modes_of(model: Model, W: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Return U, w and V for which W = U diag(w) V, with modes in the order of the initial eigenvalues of the theory.
+
+    The order is ascending, or that of the inputs if each mode has its own second moments of the views.
+    """
+    if isinstance(model.views, ModeViews) and (directions := directions_of_inputs(W)) is not None:
+        return directions, np.linalg.norm(W, axis=0), np.eye(len(W))
+    U, w, V = np.linalg.svd(W, full_matrices=False)
+    return U[:, ::-1], w[::-1], V[::-1]
 
 
 def _probes(probes: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64] | None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.model import Model
+from dynamics.model.schedules import in_words
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.progress import hinting, progress_bar
 from dynamics.results.trajectory import Trajectory
@@ -118,11 +119,12 @@ def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: Checkpo
         if not run.side_by_side:
             records = jax.tree.map(lambda array: array[0], records)
         quantities = network.quantities(records, steps)
+    update = in_words(run.schedules, run.momentum)
     return Trajectory(
         model=network.model,
         kind="network",
         step=steps,
-        method=f"gradient descent on {run.batch_size} {network.data}, {run.dtype}, on {device}",
+        method=f"gradient descent{update} on {run.batch_size} {network.data}, {run.dtype}, on {device}",
         status=status,
         settings=run.settings | network.settings,
         **quantities,

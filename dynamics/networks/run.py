@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.momentum import Momentum, momentum_settings
+from dynamics.model.schedules import StepSchedules
 from dynamics.numerics.context import jax_settings
 
 DTYPES = ("float32", "float64")
@@ -19,7 +21,7 @@ class TrainingRun(NamedTuple):
     """Settings of a training run of linear or deep networks."""
 
     steps: int
-    learning_rate: float
+    schedules: StepSchedules  # learning rate, and parameters that change with the step
     batch_size: int
     seeds: npt.NDArray[np.integer]  # seed of each network, (S,)
     side_by_side: bool  # True if the result has an axis for the seeds
@@ -27,12 +29,19 @@ class TrainingRun(NamedTuple):
     dtype: str
     device: str | None
     progress: bool | None
+    momentum: Momentum | None = None  # None for gradient descent without momentum
+
+    @property
+    def learning_rate(self) -> Any:
+        """Learning rate, a number or an array with one value for each step."""
+        return self.schedules.learning_rate
 
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that are stored in the resulting trajectory."""
         return {
-            "learning_rate": self.learning_rate,
+            **self.schedules.settings,
+            **momentum_settings(self.momentum),
             "steps": self.steps,
             "batch_size": self.batch_size,
             "seed": self.seeds.tolist() if self.side_by_side else int(self.seeds[0]),

@@ -1,6 +1,6 @@
 """Define the function ``train``, which validates its arguments and trains a linear or a deep network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model, check_model
+from dynamics.model.momentum import Momentum, check_momentum
+from dynamics.model.schedules import PerStep, StepSchedules, is_single
+from dynamics.model.views import MatrixViews
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_steps
@@ -27,14 +30,17 @@ def train(
     model: Model,
     W0: "npt.ArrayLike | Network",
     steps: int,
-    learning_rate: float,
+    learning_rate: PerStep,
     *,
+    momentum: float | Momentum = 0.0,
+    schedules: Mapping[str, PerStep] | None = None,
     batch_size: int | None = None,
     seed: int | Sequence[int] = 0,
     record: int | Sequence[int] = 1,
     units: str = "linear",
     dtype: str = "float32",
     W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     probes: npt.ArrayLike | None = None,
     device: str | None = None,
     checkpoint: str | Path | None = None,
@@ -56,10 +62,18 @@ def train(
         initial weights. For a deep network: a Network, which describes the network and its images.
     steps : int
         Number of steps, at least 0.
-    learning_rate : float
-        The learning rate eta > 0.
+    learning_rate : float, array_like of shape (steps,), or callable
+        The learning rate eta > 0: a number, or for a linear network also an array with one value for each step, or a
+        function of the step, from 0 to steps - 1, such as an Optax schedule. Values of a schedule may be 0.
+    momentum : float or Momentum
+        Momentum of gradient descent, as in ``iterate``. Only for linear networks; the momentum of a deep network is an
+        option of ``Network``.
+    schedules : dict, optional
+        Schedules of parameters of the model, as in ``iterate``. Only for linear networks.
     batch_size : int, optional
-        Samples per step; default 10 000 for a linear network, 256 images for a deep network.
+        Samples per step; default 10 000 for a linear network, 256 images for a deep network. If the views of the model
+        keep samples (``Views.measured``), a linear network trains on these samples: by default on all in every step,
+        otherwise on ``batch_size`` of them, drawn with replacement.
     seed : int or sequence of int
         Seed of all random numbers. For a sequence, one network is trained for each seed, and the first axis of the
         results is that of the seeds.
@@ -70,9 +84,12 @@ def train(
     dtype : {"float32", "float64"}
         Precision of the computation.
     W_P0 : array_like of shape (M, M), optional
-        Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of
-        W0 W0^T, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending order of the
-        eigenvalues of W0 W0^T.
+        Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of the
+        initial correlation C, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending
+        order of the eigenvalues of C, or, for views of modes, in the order of these modes.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep linear encoder (``depth``), whose initial product is ``W0``. By
+        default, all layers of a mode are equal. The layers have aligned singular vectors.
     probes : array_like of shape (P, N), optional
         P inputs to a linear network. The representations of these inputs at all recorded steps are returned as
         ``embeddings`` (..., T, P, M).
@@ -123,21 +140,37 @@ def train(
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:
-        batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
-    run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
+        batch_size = IMAGES if isinstance(W0, Network) else _samples(model) or BATCH_SIZE
+    steps = check_steps(steps)
+    per_step = StepSchedules.of(model, steps, learning_rate, schedules)
+    run = _checked_run(steps, per_step, check_momentum(momentum), batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
-        options = {"W_P0": W_P0, "probes": probes, "units": None if units == "linear" else units}
+        options = {"W_P0": W_P0, "layers0": layers0, "probes": probes, "units": None if units == "linear" else units}
         _refuse("a deep network, because only linear networks have this option", **options)
+        own = {"momentum": run.momentum, "schedules": schedules}
+        _refuse("a deep network, because its momentum and its schedules are options of Network", **own)
+        if not is_single(learning_rate):
+            requirement = "be a number for a deep network, because its schedule is an option of Network"
+            errors.reject("learning_rate", requirement, learning_rate)
         return _train_deep(model, W0, run, checkpoint)
     if isinstance(W0, Images):
         errors.reject("W0", "be weights (M, N), or a Network", W0, "Write Network(images).")
     _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
-    return _train_linear(model, W0, run, units, W_P0, probes)
+    if (samples := _samples(model)) is not None and run.batch_size > samples:
+        errors.reject("batch_size", f"be at most {samples}, the number of samples that were measured", run.batch_size)
+    return _train_linear(model, W0, run, units, W_P0, probes, layers0)
+
+
+def _samples(model: Model) -> int | None:
+    """Return the number of measured samples on which linear networks train; None for Gaussian views."""
+    kept = isinstance(model.views, MatrixViews) and model.views.samples is not None
+    return model.views.number if kept else None
 
 
 def _checked_run(
     steps: int,
-    learning_rate: float,
+    schedules: StepSchedules,
+    momentum: Momentum | None,
     batch_size: int,
     seed: int | Sequence[int],
     record: int | Sequence[int],
@@ -146,12 +179,11 @@ def _checked_run(
     progress: bool | None,
 ) -> TrainingRun:
     """Return the settings that linear and deep networks share; raises ArgumentError if a setting is not valid."""
-    steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
     return TrainingRun(
         steps,
-        errors.positive_number("learning_rate", learning_rate),
+        schedules,
         errors.count("batch_size", batch_size),
         check_seeds(seed),
         np.ndim(seed) > 0,
@@ -159,6 +191,7 @@ def _checked_run(
         dtype,
         device,
         progress,
+        momentum,
     )
 
 
@@ -169,11 +202,12 @@ def _train_linear(
     units: str,
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
+    layers0: npt.ArrayLike | None,
 ) -> Trajectory:
     from dynamics.networks.linear import linear_network
     from dynamics.networks.loop import train_network
 
-    return train_network(linear_network(model, W0, run, units, W_P0, probes), run)
+    return train_network(linear_network(model, W0, run, units, W_P0, probes, layers0), run)
 
 
 def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoint: str | Path | None) -> Trajectory:

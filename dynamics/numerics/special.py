@@ -34,6 +34,9 @@ class LogRatio:
     def __neg__(self) -> "LogRatio":
         return LogRatio(self.denominator, np.asarray(self.numerator))
 
+    def __mul__(self, factor: Any) -> npt.NDArray[np.float64]:
+        return np.asarray(self) * factor
+
     def __truediv__(self, divisor: Any) -> Any:
         return self if np.ndim(divisor) == 0 and divisor == 1 else np.asarray(self) / divisor
 

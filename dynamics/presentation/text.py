@@ -15,6 +15,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def listed(texts: Iterable[str], most: int = MOST_ROWS) -> str:
+    """Return texts, separated by commas; of more than ``most`` texts, the first are followed by the total number."""
+    texts = list(texts)
+    return ", ".join(texts if len(texts) <= most else [*texts[: most - 1], f"... ({len(texts)} in all)"])
+
+
 def one_line(text: str, longest: int = LONGEST_LINE) -> str:
     """Return a text as one line of at most ``longest`` characters; a longer text is cut and ends in dots."""
     line = " ".join(text.split())

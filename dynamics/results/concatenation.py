@@ -105,6 +105,7 @@ def _continuing(first: Trajectory, second: Trajectory) -> Trajectory:
     if not len(first.t) or not len(second.t):
         return second
     if second.t[0] == 0 and first.t[-1] > 0:
+        _check_can_continue(second)
         second = _shifted(second, first)
     if second.t[0] < first.t[-1]:
         requirement = f"begin at t = 0 or at {first.t[-1]:g}, the last time of the preceding trajectory, or later"
@@ -113,6 +114,18 @@ def _continuing(first: Trajectory, second: Trajectory) -> Trajectory:
     if shared.any():
         _check_joint(first, second)
     return later_part(second, np.flatnonzero(~shared))
+
+
+def _check_can_continue(second: Trajectory) -> None:
+    """Raise ArgumentError if a run that starts anew is no continuation: if it has momentum, or a schedule."""
+    settings = second.settings
+    scheduled = "schedules" in settings or isinstance(settings.get("learning_rate"), list)
+    if scheduled or "momentum" in settings:
+        reason = "schedules begin" if scheduled else "the buffer of momentum begins"
+        requirement = (
+            f"be parts of one run: {reason} anew with a second run, which therefore does not continue the first"
+        )
+        errors.reject("trajectories", requirement, second)
 
 
 def _shifted(second: Trajectory, first: Trajectory) -> Trajectory:

@@ -206,7 +206,9 @@ def _check_description(description: dict[str, Any]) -> None:
     if _levels(settings) > DEEPEST:
         raise ValueError(f"an entry `settings` of more than {DEEPEST} levels")
     for name in SETTINGS[description["kind"]]:
-        if not isinstance(settings.get(name), (int, float)):
+        value = settings.get(name)
+        scheduled = name == "learning_rate" and isinstance(value, list) and value
+        if not all(isinstance(number, (int, float)) for number in (value if scheduled else [value])):
             raise ValueError(f"an entry `settings` whose `{name}` is {errors.excerpt(settings.get(name))}")
 
 

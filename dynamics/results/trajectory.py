@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.model.views import ModeViews
 from dynamics.numerics.context import isolated
 from dynamics.numerics.files import replacing
 from dynamics.presentation.result import Result
 from dynamics.presentation.text import Fact, counted
-from dynamics.vector_field.weight_state import on_white
+from dynamics.vector_field.weight_state import directions_of_inputs, on_white
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,12 +27,25 @@ Array = npt.NDArray[np.float64]
 QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 MOST_MODES, MOST_POINTS = 200, 2_000_000  # of a picture that is drawn in a fraction of a second
+SAME = 1e-5  # relative difference of equal eigenvalues in single precision
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 def in_order(values: Array, s: Array) -> Array:
     """Return values (..., T, M) of modes in ascending order of the initial eigenvalues of the trajectory s."""
     return np.take_along_axis(values, np.argsort(s[..., :1, :], axis=-1, kind="stable"), axis=-1)
+
+
+def _ascending(s: Array) -> npt.NDArray[np.intp]:
+    """Return the order in which eigenvalues (..., M) ascend; equal ones of a network keep their order.
+
+    Eigenvalues whose relative difference is a rounding error of single precision are equal.
+    """
+    order = np.argsort(s, axis=-1, kind="stable")
+    ascending = np.take_along_axis(s, order, axis=-1)
+    rises = np.diff(ascending, axis=-1, prepend=0.0) > SAME * ascending
+    ranks = np.take_along_axis(rises.cumsum(axis=-1), np.argsort(order, axis=-1), axis=-1)
+    return np.argsort(ranks, axis=-1, kind="stable")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -188,7 +202,12 @@ class Trajectory(Result):
         if self.weights is None:
             return in_order(self.s, self.s)
         weights = on_white(np.asarray(self.weights, float), self.model.input_root)
-        U = np.linalg.svd(weights[..., :1, :, :], full_matrices=False)[0][..., ::-1]
+        first = weights[..., :1, :, :]
+        U = directions_of_inputs(first) if isinstance(self.model.views, ModeViews) else None
+        if U is None:
+            U = np.linalg.svd(first, full_matrices=False)[0][..., ::-1]
+        else:
+            U = np.take_along_axis(U, _ascending((first**2).sum(axis=-2))[..., None, :], axis=-1)
         return ((U.mT @ weights) ** 2).sum(axis=-1)
 
     @property

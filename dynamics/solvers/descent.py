@@ -1,12 +1,14 @@
 """Define ``iterate``, which iterates the descent map: gradient descent on the population loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
+from dynamics.model.schedules import PerStep, in_words
 from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import hinting
 from dynamics.results.trajectory import Trajectory
@@ -21,10 +23,14 @@ def iterate(
     model: Model,
     s0: npt.ArrayLike,
     steps: int,
-    learning_rate: float,
+    learning_rate: PerStep,
     *,
+    momentum: float | Momentum = 0.0,
+    schedules: Mapping[str, PerStep] | None = None,
     batch_size: int | None = None,
     input_dimension: int | None = None,
+    W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     closure: str | None = None,
     rtol: float = 1e-8,
     record: int | Sequence[int] = 1,
@@ -45,12 +51,20 @@ def iterate(
         Initial eigenvalues of the representation correlation, non-negative; initial weights for a model with
         ``inputs``. Leading dimensions are an ensemble and broadcast with the model's parameters.
     steps : int
-    learning_rate : float
-        eta > 0.
+    learning_rate : float, array_like of shape (steps,), or callable
+        eta > 0: a number; an array with one value for each step; or a function of the step, from 0 to steps - 1, such
+        as an Optax schedule. Values of a schedule may be 0.
+    momentum : float or Momentum
+        Momentum mu, in [0, 1): b <- mu b + G - rho w, then w <- w + eta b, with the negative gradient G of the weights
+        w. ``Momentum(mu, nesterov, decoupled)`` is Nesterov's momentum, or has decoupled weight decay.
+    schedules : dict, optional
+        Schedules of "weight_decay", of the "decay" of an EMA target, or of the "tracking" of a closed-form predictor,
+        by name, in the forms of ``learning_rate``. Their values take the place of the model's.
     batch_size : int, optional
         Batch size B of networks, for which ``s`` is then a prediction: the mean over networks of u_m . C u_m. C is the
         representation correlation of a network, and u_m are the eigenvectors of the initial C. ``deviation`` is the
-        standard deviation of u_m . C u_m over networks. Mean and deviation are computed to first order in 1/B.
+        standard deviation of u_m . C u_m over networks. Mean and deviation are computed to first order in 1/B, without
+        momentum and schedules.
         ``population`` is the result of the descent map, and ``reliable`` is True at the steps up to which the
         prediction holds. The model must not be an ensemble.
 
@@ -61,6 +75,12 @@ def iterate(
     input_dimension : int, optional
         Number of inputs N of the networks. Required with ``batch_size``, because the gradient has noise along every
         input, so that the noise grows with N. Not needed for a model with ``inputs``, which determine N.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
+        eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
+        all layers of a mode are equal.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
@@ -77,7 +97,8 @@ def iterate(
     Returns
     -------
     Trajectory
-        A trajectory of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run ends when its eigenvalues
+        A trajectory of kind "descent", with ``step`` (T,) and t = learning_rate * step, or the sum of the learning
+        rates of all earlier steps; ``settings`` contains the values of schedules. A run ends when its eigenvalues
         overflow, and ``status`` states this. The eigenvalues of an ensemble member are inf from the step at which they
         overflow. A run that is interrupted returns the steps that were recorded before the interruption.
 
@@ -104,6 +125,8 @@ def iterate(
     same equations hold for the weights, without the term that contains v; the eigenvalues follow from the mean and the
     covariance of the weights.
 
+    A function of the step is called once with all steps if it takes an array, else with one step after another.
+
     References
     ----------
     Halvagal, Laborieux, Zenke (2023), section 4: the toy network trained by gradient descent. Van Kampen, Stochastic
@@ -116,14 +139,26 @@ def iterate(
     >>> theory = dyn.iterate(dyn.Model("euclidean"), s0=[0.5], steps=2, learning_rate=0.1)
     >>> theory.s.ravel().round(4).tolist()
     [0.5, 0.5253, 0.5518]
+
+    A cosine schedule of the learning rate, with momentum:
+
+    >>> import numpy as np
+    >>> cosine = lambda step: 0.05 * (1 + np.cos(np.pi * step / 100))
+    >>> theory = dyn.iterate(dyn.Model("euclidean"), [0.5], 100, cosine, momentum=0.9)
+    >>> round(float(theory.t[-1]), 6)
+    5.05
     """
     problem = DescentProblem.of(
         model,
         s0,
         steps,
         learning_rate,
+        momentum=momentum,
+        schedules=schedules,
         batch_size=batch_size,
         input_dimension=input_dimension,
+        W_P0=W_P0,
+        layers0=layers0,
         closure=closure,
         rtol=rtol,
         record=record,
@@ -137,16 +172,22 @@ def iterate(
     return Trajectory(
         model=model,
         kind="descent",
-        t=problem.learning_rate * descent.recorded,
+        t=problem.schedules.times(descent.recorded),
         **descent.observables._asdict(),
         step=descent.recorded,
-        method="gradient descent on the population loss" + sampled,
+        method=f"gradient descent{in_words(problem.schedules, problem.momentum)} on the population loss{sampled}",
         status=_status(descent),
         error=problem.field.error,
-        blow_up_time=problem.learning_rate * descent.diverged,
+        blow_up_time=_blow_up_time(problem, descent.diverged),
         **({} if descent.finite_batch is None else descent.finite_batch.fields),
         settings=problem.settings,
     )
+
+
+def _blow_up_time(problem: DescentProblem, diverged: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the times (...) of the steps at which members diverged; inf for a member that did not diverge."""
+    steps = np.where(np.isfinite(diverged), diverged, 0).astype(int)
+    return np.where(np.isfinite(diverged), problem.schedules.times(steps), np.inf)
 
 
 def _status(descent: Descent) -> str:

@@ -11,14 +11,15 @@ import numpy.typing as npt
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.schedules import StepSchedules
 from dynamics.numerics.compiler import compiled, shared_by_threads
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
-from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, observables, step
 from dynamics.vector_field.state import Observables, State, each
 from dynamics.vector_field.traced_field import Rules, TracedField
@@ -67,14 +68,12 @@ def jax_descent(problem: DescentProblem) -> Descent:
     many = len(members.encoder)
     place, recorded, status = Place(members, np.full(many, np.inf)), [0], "complete"
     histories = [each(lambda part: part[:, None], members)]
-    division = divide(field, members, parameters, problem.learning_rate, problem.learning_rate * problem.steps)
+    division = _divided(problem, members, parameters)
     level, ranks = 0, np.argsort(division.order)
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for chosen in _calls(problem.recorded[1:].tolist()):
-                compute = partial(
-                    _pass_part, field, division, level, place, parameters, problem.learning_rate, recorded[-1], chosen
-                )
+                compute = partial(_pass_part, problem, division, level, place, parameters, recorded[-1], chosen)
                 results = [found for _, found in in_turn(division.parts(), division.devices, compute)]
                 passed, levels = zip(*results, strict=True)
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts)[ranks], *passed)
@@ -94,6 +93,18 @@ def jax_descent(problem: DescentProblem) -> Descent:
     states = each(lambda *parts: np.concatenate(parts, axis=1)[:, finite].reshape(shape), *histories)
     observed = _observables(problem, states)
     return Descent(np.array(recorded)[finite], observed, place.diverged.reshape(problem.members), status)
+
+
+def _divided(problem: DescentProblem, members: State, parameters: Parameters) -> Division:
+    """Return the division of the ensemble into groups, for the flow at the means of learning rate and parameters.
+
+    With momentum, this flow is faster by the factor ``speed_up``.
+    """
+    rate, scheduled = problem.schedules.mean()
+    rate *= 1.0 if problem.momentum is None else problem.momentum.speed_up
+    means: dict[str, Any] = {name: np.full((len(members.encoder), 1), value) for name, value in scheduled.items()}
+    without_buffers = members._replace(encoder_buffer=None, predictor_buffer=None)
+    return divide(problem.field, without_buffers, parameters._replace(**means), rate, rate * problem.steps)
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
@@ -122,12 +133,11 @@ def _calls(chosen: list[int]) -> Iterator[list[int]]:
 
 
 def _pass_part(
-    field: VectorField,
+    problem: DescentProblem,
     division: Division,
     level: int,
     place: Place,
     parameters: Parameters,
-    learning_rate: float,
     first: int,
     chosen: list[int],
     part: npt.NDArray[np.intp],
@@ -141,13 +151,14 @@ def _pass_part(
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
-    model = field.model
-    run = _compiled(model.generated, model.structure, field.closure, compiled_exponent(own), division.devices)
+    field, model = problem.field, problem.model
+    exponent = compiled_exponent(own)
+    run = _compiled(model.generated, model.structure, field.closure, exponent, problem.momentum, division.devices)
 
     def passed(level: int) -> Passed:
         rules = division.rules(part, level)
         with jax_settings(x64=True):
-            return jax.tree.map(np.asarray, run(here, own, learning_rate, bounds, rules))
+            return jax.tree.map(np.asarray, run(here, own, problem.schedules, bounds, rules))
 
     found = passed(level)
     while level < HIGHEST and field.quadratures and (missed := found.error > field.rtol).any():
@@ -163,19 +174,20 @@ def _compiled(
     structure: Structure,
     closure: str,
     alpha: float | None,
+    momentum: Momentum | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
     """Return a compiled function that iterates the descent map of one loss, for one group on each device.
 
-    The function is (place, parameters, learning rate, bounds, rules) -> Passed; see ``_pass`` for ``bounds``. alpha:
+    The function is (place, parameters, schedules, bounds, rules) -> Passed; see ``_pass`` for ``bounds``. alpha:
     exponent of the predictor for which the code is compiled. If alpha is None, the compiled function takes the
     exponents of the members from its argument ``parameters``.
     """
-    group = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
+    group = partial(_pass, structure, TracedField(generated, structure, closure), alpha, momentum)
 
-    def run(place: Place, parameters: Parameters, learning_rate: Array, bounds: Array, rules: Rules) -> Passed:
+    def run(place: Place, parameters: Parameters, schedules: StepSchedules, bounds: Array, rules: Rules) -> Passed:
         own_rules = jax.tree.map(lambda a: a[0], rules)  # each device has one group
-        return group(place, parameters, learning_rate, bounds, own_rules)
+        return group(place, parameters, schedules, bounds, own_rules)
 
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec(), rows)
@@ -187,9 +199,10 @@ def _pass(
     structure: Structure,
     forces: TracedField,
     alpha: float | None,
+    momentum: Momentum | None,
     place: Place,
     parameters: Parameters,
-    learning_rate: Array,
+    schedules: StepSchedules,
     bounds: Array,
     rules: Rules,
 ) -> Passed:
@@ -209,7 +222,8 @@ def _pass(
         safe, diverged = finite_part(place), place.diverged
         checked = jax.lax.cond(number % HOLD == 0, lambda: forces.error(safe, p, rules) + 0.0, lambda: 0.0)
         error = jnp.maximum(error, checked)
-        after = step(p, safe, forces(safe, p, rules), learning_rate)
+        learning_rate, scheduled = schedules.at(number)
+        after = step(p._replace(**scheduled), safe, forces(safe, p, rules), learning_rate, momentum)
         finite = jnp.array([jnp.isfinite(part**2).all(axis=-1) for part in after if part is not None]).all(axis=0)
         diverged = jnp.where(~finite & jnp.isinf(diverged), number + 1, diverged)
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)

@@ -1,11 +1,13 @@
 """Iterate the descent map in NumPy, one step after another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.model.momentum import Momentum
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.problem import DescentProblem, because_of_extremes
 from dynamics.solvers.solutions import Descent
@@ -20,16 +22,18 @@ def numpy_descent(problem: DescentProblem) -> Descent:
     was recorded before.
     """
     field, state, status = problem.field, problem.start, "complete"
+    speed_up = 1.0 if problem.momentum is None else problem.momentum.speed_up
     recorded, observed = [0], [field.observables(state)]
-    if problem.by_eigenmodes:
+    if problem.starts_from_s0:
         # exactly s0, because the square of a root has rounding errors
         observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)
     diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for number in range(1, problem.steps + 1):
-                state, overflowed = one_step(state, field, problem.learning_rate)
-                field.accumulate(problem.learning_rate)
+                learning_rate, scheduled = problem.schedules.at(number - 1)
+                state, overflowed = one_step(state, field, learning_rate, scheduled, problem.momentum)
+                field.accumulate(learning_rate * speed_up)
                 diverged = np.where(overflowed & np.isinf(diverged), number, diverged)
                 if overflowed.all():
                     break
@@ -46,11 +50,17 @@ def numpy_descent(problem: DescentProblem) -> Descent:
     return Descent(np.array(recorded), along_steps, diverged, status)
 
 
-def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
+def one_step(
+    state: State,
+    field: VectorField,
+    learning_rate: Any,
+    scheduled: Mapping[str, Any] = MappingProxyType({}),
+    momentum: Momentum | None = None,
+) -> tuple[State, npt.NDArray[np.bool_]]:
     """Return the state after one step of gradient descent, and a mask (...), True for ensemble members that overflow.
 
     All variables of a member that overflows are set to inf. learning_rate: one number for all members, or an array
-    (..., 1) with the learning rate of each member.
+    (..., 1) with the learning rate of each member. scheduled, momentum: see ``VectorField.step``.
     """
     ensemble = len(field.batch(state))
 
@@ -62,6 +72,7 @@ def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[Stat
 
     with np.errstate(over="ignore", invalid="ignore"):
         diverged = np.any([overflows(part) for part in state if part is not None], axis=0)
-        following = field.step(each(where_diverged(1.0), state) if diverged.any() else state, learning_rate)
+        safe = each(where_diverged(1.0), state) if diverged.any() else state
+        following = field.step(safe, learning_rate, scheduled, momentum)
         diverged = np.any([diverged, *(overflows(part) for part in following if part is not None)], axis=0)
     return each(where_diverged(np.inf), following) if diverged.any() else following, diverged

@@ -1,5 +1,6 @@
 """Define ``solve``, which integrates the gradient flow, and ``prepare``, which returns a solver for repeated use."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +31,10 @@ def solve(
     s0: npt.ArrayLike,
     times: npt.ArrayLike,
     *,
-    learning_rate: float | None = None,
+    learning_rate: float | Callable[[float], float] | None = None,
+    schedules: Mapping[str, Any] | None = None,
+    W_P0: npt.ArrayLike | None = None,
+    layers0: npt.ArrayLike | None = None,
     closure: str | None = None,
     method: str = "auto",
     rtol: float = 1e-8,
@@ -53,9 +57,18 @@ def solve(
         ``inputs``. Leading dimensions are an ensemble and broadcast with the model's parameters.
     times : array_like, shape (T,)
         Times of the result, non-negative and ascending.
-    learning_rate : float, optional
-        Learning rate eta. Required for models with a decay per step (``EMA`` target, or a tracked correlation). Other
-        models do not accept it, because their flow does not depend on eta.
+    learning_rate : float or callable, optional
+        Learning rate eta, a number or a function of time. Required for models with a decay per step (``EMA`` target, or
+        a tracked correlation). Other models do not accept it, because their flow does not depend on eta.
+    schedules : dict, optional
+        Functions of time for "weight_decay", for the "decay" of an EMA target, or for the "tracking" of a closed-form
+        predictor, by name. Their values take the place of the model's. Only the method "scipy" can call functions.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
+        eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
+    layers0 : array_like of shape (L, M), optional
+        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
+        all layers of a mode are equal.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
@@ -101,6 +114,10 @@ def solve(
     With the closure "gaussian" the flow is exact for Gaussian inputs and networks of any size, not only in the limit of
     many modes.
 
+    Descent with momentum mu has no flow of its own: at a small learning rate eta it follows this flow at the time
+    t/(1 - mu), where t is eta times steps (``Momentum``). Functions of time are smooth, or have few jumps; they may be
+    called at times somewhat after the last one. ``settings`` contains their values at ``times``.
+
     References
     ----------
     Halvagal, Laborieux, Zenke (2023), Theorems 1 and 2. Tian, Chen, Ganguli (2021) for learned predictors.
@@ -117,6 +134,9 @@ def solve(
         s0,
         times,
         learning_rate=learning_rate,
+        schedules=schedules,
+        W_P0=W_P0,
+        layers0=layers0,
         closure=closure,
         rtol=rtol,
         atol=atol,
@@ -177,7 +197,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         One of the methods of ``solve``. "auto" chooses the method that is fastest once it is compiled: "exact", else
         "heyoka", "jax" or "scipy".
     **options
-        The options ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
+        The options ``learning_rate``, ``schedules``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of
+        ``solve``.
 
     Returns
     -------
@@ -198,7 +219,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     0.5
     """
     check_model(model)
-    if model.inputs is not None:
+    if model.by_weights:
         errors.reject(
             "model",
             "have white inputs: a prepared solver starts from eigenvalues, but a model with correlated `inputs` starts "
@@ -219,7 +240,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
     with hinting(partial(faster, FLOW_METHODS, method, problem)):
         flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
-    if problem.by_eigenmodes:
+    if problem.starts_from_s0:
         _put_start(flow.observables, problem.s0, problem.times)
     sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
     trajectory = Trajectory(

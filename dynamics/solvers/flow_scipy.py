@@ -104,7 +104,7 @@ class _Member:
 
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
         self.problem, self.field, self.times = problem, field, problem.times
-        self.scaling = Scaling.of(field)
+        self.scaling = Scaling.of(field) if problem.schedules.are_constant else Scaling(field)
         self.coordinate = finite_coordinate_of(start, field.parameters, problem.atol)
         self.y0 = self.last = self.coordinate.forward(start)
         self.limit = self.coordinate.limit(self.y0)
@@ -147,10 +147,11 @@ class _Member:
             self.field.note_errors_of(self.scaling.field)
         return self._finished()
 
-    def slope(self, _: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def slope(self, tau: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the derivative dy/dtau of the coordinates y with respect to the time tau."""
         self.evaluations += 1
-        return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
+        present = self.problem.schedules.at(tau)
+        return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, *present))
 
     def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
         """Record observables at times that the last step has passed.
@@ -190,7 +191,10 @@ class _Member:
     def _equal(self, solver: Any) -> Flow | None:
         """Return the complete flow if all modes are equal, so that only weight decay changes them, else None."""
         decay = float(self.field.parameters.rho.max())
-        if (self.detector and not decay) or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
+        changes = "weight_decay" in self.problem.schedules.parameters
+        if changes or (self.detector and not decay):
+            return None
+        if not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
         state, t = self._state(solver.y, self.t), self.t
         self._record(shrunk(state, decay, self.times[self.done :] - t))

@@ -23,6 +23,7 @@ DIFFICULT_MEMBER = 0.15  # seconds in which SciPy integrates a member that heyok
 LONG = 2.0  # estimated seconds of a run in NumPy above which compiling the descent map saves time
 STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds of a step; seconds per eigenvalue and node; number of nodes
 
+SCHEDULED = "with functions of time, which only a step-by-step integration in Python can call"
 COARSE = 1e-5  # relative accuracy that is sufficient for a picture
 
 P = TypeVar("P", bound=Problem)
@@ -109,6 +110,8 @@ class Exact(Method[FlowProblem, Flow]):
         """
         if problem.until is not None:
             return f"with until='{problem.until}'"
+        if not problem.schedules.are_constant:
+            return SCHEDULED
         if problem.closure != "gaussian" or not has_exact_solution(problem.model):
             return f"for {problem.model}, which has no exact solution"
         return None
@@ -222,7 +225,13 @@ def has_exact_solution(model: Model) -> bool:
     structure, solution = model.structure, model.generated.exact
     if solution is None or structure.predictor not in ("none", "closed form"):
         return False
-    if structure.tracked or structure.separate_target or model.inputs is not None or model.parameters.epsilon.any():
+    if (
+        structure.tracked
+        or structure.separate_target
+        or model.by_weights
+        or model.depth > 1
+        or model.parameters.epsilon.any()
+    ):
         return False
     return solution.any_weight_decay or not np.any(model.weight_decay)
 
@@ -234,8 +243,10 @@ def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
     """
     if problem.until is not None:
         return f"with until='{problem.until}'"
+    if not problem.schedules.are_constant:
+        return SCHEDULED
     if not problem.by_eigenmodes:
-        return "for a model with `inputs`"
+        return "for a model with `inputs`" if problem.model.by_weights else "for a deep encoder"
     return "with the closure 'monte_carlo'" if problem.closure == "monte_carlo" else None
 
 
@@ -255,7 +266,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
         """
         if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
-        return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
+        return "for a model with `inputs` or a deep encoder, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
         """Return True if the method "numpy" would take longer than LONG seconds, by an estimate.

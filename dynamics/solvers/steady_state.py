@@ -35,7 +35,7 @@ class SteadyState:
         self.noise = max(ROUNDING, field.rtol if field.quadratures else 0.0)
         self.speed, self.to_go = 0.0, float("inf")
         # A flow may start at a fixed point; speeds are then compared with the speeds next to the fixed point.
-        beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, len(part))), start)
+        beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, part.shape[-1])), start)
         x, x_beside = (self._log_velocity(state)[0] for state in (start, beside))
         self.fastest = np.abs(x_beside - x).max() / PROBE
 
@@ -75,8 +75,8 @@ class SteadyState:
         for part, slope, floor in zip(state, velocity, self.floors, strict=True):
             if part is not None:
                 collapsed = (part == 0) | ((np.abs(part) < floor) & (part * slope <= 0))
-                x.append(np.where(collapsed, 0.0, slope / np.where(collapsed, 1.0, part)))
-                moving.append(~collapsed)
+                x.append(np.where(collapsed, 0.0, slope / np.where(collapsed, 1.0, part)).ravel())
+                moving.append(~collapsed.ravel())
         return np.concatenate(x), np.concatenate(moving)
 
 
@@ -130,5 +130,5 @@ def spread(w: Any) -> Any:
 def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:
     """Split the concatenated array x into one array for each dynamical variable; None where the state has None."""
     parts = [part for part in state if part is not None]
-    pieces = iter(np.split(x, np.cumsum([len(part) for part in parts])[:-1]))
-    return [None if part is None else next(pieces) for part in state]
+    pieces = iter(np.split(x, np.cumsum([part.size for part in parts])[:-1]))
+    return [None if part is None else next(pieces).reshape(part.shape) for part in state]

@@ -14,6 +14,8 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
+from dynamics.model.momentum import check_momentum
+from dynamics.model.schedules import StepSchedules, is_single
 from dynamics.model.titles import title_of
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.memory import check_steps
@@ -79,7 +81,7 @@ class Calculation(NamedTuple):
     excluded: tuple[str, ...]
 
 
-SOLVE = Calculation("solve", "flow", "s0", ("s0", "learning_rate"), ("until",))
+SOLVE = Calculation("solve", "flow", "s0", ("s0", "learning_rate"), ("until", "schedules"))
 ITERATE = Calculation("iterate", "descent map", "s0", ("s0", "learning_rate"), ("batch_size",))
 TRAIN = Calculation("train", "network", "W0", ("seed", "learning_rate"), ("probes", "checkpoint"))
 CALCULATIONS = (SOLVE, ITERATE, TRAIN)
@@ -188,7 +190,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
     ensemble = model.replace(**open_axes(parameters))
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
-    start_axes = 1 if model.inputs is None else 2
+    start_axes = 2 if model.by_weights else 1
     if "s0" in axes:
         axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list with the initial values of each run")
     elif calculation.start == "s0":
@@ -202,13 +204,29 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
                 "if tracking is nonzero"
             )
             errors.reject("tracking", requirement, axes["tracking"])
+        if not is_single(arguments.get("learning_rate")):
+            requirement = "be a number in a sweep of `solve`, because functions of time do not identify a sweep"
+            errors.reject("learning_rate", requirement, arguments["learning_rate"])
     else:
         arguments["steps"] = check_steps(arguments["steps"])
+        _evaluate_schedules(ensemble, axes, arguments)
     if calculation is TRAIN:
         _validate_network(first, axes, arguments)
     else:
         _validate_problem(calculation, first, ensemble, axes, arguments)
     return ensemble
+
+
+def _evaluate_schedules(ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Replace functions of the step and momentum in ``arguments`` by plain values; raise ArgumentError if not valid."""
+    rate = arguments.get("learning_rate", 1.0)
+    for name in (arguments["schedules"] or {}) if isinstance(arguments["schedules"], Mapping) else ():
+        if name in axes:
+            errors.reject("schedules", f"have no key `{name}`, because `{name}` is an axis of the grid", name)
+    settings = StepSchedules.of(ensemble, arguments["steps"], rate, arguments["schedules"]).settings
+    momentum = check_momentum(arguments["momentum"])
+    evaluated = {"momentum": 0.0 if momentum is None else momentum.plain, "schedules": None} | settings
+    arguments.update({name: value for name, value in evaluated.items() if name in arguments})
 
 
 def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
@@ -221,13 +239,13 @@ def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
     """Raise ArgumentError if an argument of ``train`` is not valid; to find out, train for 0 steps.
 
-    The training is at the first grid point. It uses the default device of this machine, because the requested device
-    may exist on the workers only.
+    The training is at the first grid point, without schedules, which have been validated. It uses the default device of
+    this machine, because the requested device may exist on the workers only.
     """
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
-    trivial = {"steps": 0, "record": 1, "device": None, "progress": False}
+    trivial = {"steps": 0, "learning_rate": 1.0, "schedules": None, "record": 1, "device": None, "progress": False}
     CALLS["train"](first, **arguments | _first_point(first, axes) | trivial)
 
 
@@ -275,7 +293,9 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
     if "learning_rate" in axes:
         time = NamedArray(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))
     else:
-        time = NamedArray(("step",), arguments["learning_rate"] * recorded)
+        rate = arguments["learning_rate"]
+        rate = np.asarray(rate) if isinstance(rate, list) else rate
+        time = NamedArray(("step",), StepSchedules(rate, {}).times(recorded))
     return {"step": NamedArray(("step",), recorded), "time": time} | start
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.numerics.quadrature import CANCELLED
@@ -17,6 +19,7 @@ from dynamics.vector_field.state import Forces, Observables, State
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
 SAMPLED = "expectations as means over samples"
+NEEDS_MODES = "other closures need modes, whose eigenvectors do not rotate"
 SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet in double precision
 
 
@@ -32,8 +35,8 @@ def choose_closure(model: Model, closure: str | None) -> str:
     errors.choice("closure", closure, CLOSURES)
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
-    if closure == "monte_carlo" and model.inputs is not None:
-        requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
+    if closure == "monte_carlo" and model.by_weights:
+        requirement = f"be 'gaussian' for a model with correlated inputs, because {NEEDS_MODES}"
         errors.reject("closure", requirement, closure)
     return closure
 
@@ -119,13 +122,28 @@ class VectorField(ABC):
         """
         return np.inf
 
-    def velocity(self, state: State, learning_rate: Any) -> State:
-        """Return the time derivative d state/dt of a state in the gradient flow."""
-        return update.velocity(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
+    def velocity(self, state: State, learning_rate: Any, scheduled: Mapping[str, Any] = MappingProxyType({})) -> State:
+        """Return the time derivative d state/dt of a state in the gradient flow.
 
-    def step(self, state: State, learning_rate: Any) -> State:
-        """Return the state after one step of gradient descent on the expected loss."""
-        return update.step(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
+        scheduled: values that take the place of parameters of the model at this time (``dynamics.model.schedules``).
+        """
+        parameters = self.broadcast._replace(**scheduled)
+        return update.velocity(state, self.forces(state), parameters, learning_rate, self.correlation)
+
+    def step(
+        self,
+        state: State,
+        learning_rate: Any,
+        scheduled: Mapping[str, Any] = MappingProxyType({}),
+        momentum: Momentum | None = None,
+    ) -> State:
+        """Return the state after one step of gradient descent on the expected loss.
+
+        scheduled: values that take the place of parameters of the model in this step (``dynamics.model.schedules``).
+        momentum: None for gradient descent without momentum.
+        """
+        parameters = self.broadcast._replace(**scheduled)
+        return update.step(state, self.forces(state), parameters, learning_rate, self.correlation, momentum)
 
     @property
     def broadcast(self) -> Parameters:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynamics.generated import eigenvalues
+from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
@@ -177,9 +178,14 @@ def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: 
     return update.velocity(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
 
 
-def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the state after one step of gradient descent on the expected loss, from the rates of the modes."""
-    return update.step(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of)
+def step(
+    parameters: Parameters, state: State, rates: Rates, learning_rate: Any, momentum: Momentum | None = None
+) -> State:
+    """Return the state after one step of gradient descent on the expected loss, from the rates of the modes.
+
+    momentum: None for gradient descent without momentum.
+    """
+    return update.step(state, forces(parameters, state, rates), parameters, learning_rate, eigenvalues_of, momentum)
 
 
 def forces(parameters: Parameters, state: State, rates: Rates) -> Forces:
@@ -188,7 +194,10 @@ def forces(parameters: Parameters, state: State, rates: Rates) -> Forces:
     The singular values are in units in which the second moment that the views share is 1 (``dynamics.model.views``).
     The force on w_m is therefore multiplied by this second moment.
     """
-    return Forces(parameters.cross * state.encoder * rates.rates, rates.on_predictor)
+    w = state.encoder
+    if state.target is not None:  # the force of a separate target on w = 0 is not zero, as rates contain the ratio v/w
+        w = w.__array_namespace__().where(abs(w) > SMALLEST, w, SMALLEST)
+    return Forces(parameters.cross * w * rates.rates, rates.on_predictor)
 
 
 def eigenvalues_of(w: Any) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.derived_loss import DerivedLoss, Expectation, Function
+from dynamics.model.components import Reconstruction
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.axes import significant_modes
@@ -35,6 +36,8 @@ class EigenmodeField(VectorField):
         Raises ArgumentError if the expected gradient of the loss is infinite in this state.
         """
         state = eigenmode_state.initial(self.structure, initial, self.model.init)
+        if isinstance(self.model.target, Reconstruction):
+            state = state._replace(target=np.sqrt(self.parameters.cross) + 0 * initial)
         modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
         for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
             self._check_means(quantity, modes.sum(axis=-1))

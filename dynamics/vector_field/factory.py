@@ -1,18 +1,20 @@
-"""Choose the vector field of a model: that of eigenmodes, or that of weight matrices."""
+"""Choose the vector field of a model: that of eigenmodes, of the layers of a deep encoder, or of weight matrices."""
 
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.layers import LayerField
 from dynamics.vector_field.weights import WeightField
 
 
 def vector_field_of(
     model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
 ) -> VectorField:
-    """Return the vector field of a model: of eigenmodes if the inputs are white, else of weight matrices.
+    """Return the vector field of a model: of eigenmodes or layers if modes stay apart, else of weight matrices.
 
     The arguments are those of ``VectorField``.
     """
-    kind = EigenmodeField if model.inputs is None else WeightField
+    by_modes = EigenmodeField if model.depth == 1 else LayerField
+    kind = WeightField if model.by_weights else by_modes
     return kind(model, closure, rtol, parameters)

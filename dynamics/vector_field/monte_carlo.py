@@ -84,11 +84,10 @@ class Samples:
             values.append(value)
         return values
 
-    def _views(self, modes: int, parameters: Parameters) -> list[FloatArray]:
+    def _views(self, modes: int, parameters: Parameters) -> tuple[FloatArray, FloatArray]:
         if self.normals is None or self.normals.shape[-1] != modes:
             self.normals = normals(modes)
-        x, *noise = self.normals
-        return [x + sigma * xi for sigma, xi in zip(parameters.noise, noise, strict=True)]
+        return parameters.views(*self.normals)
 
 
 @lru_cache(maxsize=4)  # all members of an ensemble use the same numbers

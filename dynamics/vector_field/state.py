@@ -17,6 +17,8 @@ class State(NamedTuple):
     target: Any = None  # singular values, or the matrix, of a separate target branch
     predictor: Any = None  # eigenvalues lambda of a learned predictor; or the matrix W_P
     tracked: Any = None  # eigenvalues of the tracked correlation; or the tracked correlation as a matrix
+    encoder_buffer: Any = None  # momentum buffer of the encoder, of the shape of the encoder
+    predictor_buffer: Any = None  # momentum buffer of a learned predictor
 
 
 class Forces(NamedTuple):
@@ -37,6 +39,7 @@ class Observables(NamedTuple):
     predictor: Any  # eigenvalues of the predictor
     weights: Any = None  # weights of the encoder (..., M, N); None for eigenmodes
     target_weights: Any = None  # weights of a separate target branch (..., M, N)
+    predictor_weights: Any = None  # weights of a learned predictor (..., M, M)
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:

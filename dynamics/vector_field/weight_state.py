@@ -14,6 +14,8 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field.eigenmode_state import closed_form as closed_form_eigenvalues
 from dynamics.vector_field.state import Observables, State
 
+ORTHOGONAL = 1e-5  # largest overlap of orthogonal directions; weights of networks have single precision
+
 
 def on_white(W: Any, root: Any) -> Any:
     """Return W Sigma_x^(1/2), the matrix that maps white inputs to representations.
@@ -22,6 +24,19 @@ def on_white(W: Any, root: Any) -> Any:
     representations. root: Sigma_x^(1/2); None if the inputs of the model are white, so that W is returned.
     """
     return W if root is None else W @ root
+
+
+def directions_of_inputs(W: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Return the orthonormal directions (..., M, M) to which weights (..., M, M) map the inputs, in columns.
+
+    If the inputs are the modes of the views, these are the directions of the modes, also for modes with the same
+    eigenvalue. Returns None if the directions are not orthogonal, so that the inputs are not the modes.
+    """
+    if W.shape[-2] != W.shape[-1] or not W.any(axis=-2).all():
+        return None
+    directions = W / np.linalg.norm(W, axis=-2, keepdims=True)
+    overlap = directions.mT @ directions - np.eye(W.shape[-1])
+    return directions if np.abs(overlap).max() < ORTHOGONAL else None
 
 
 def correlation(W: Any, root: Any) -> Any:
@@ -33,15 +48,21 @@ def correlation(W: Any, root: Any) -> Any:
     return W @ W.mT
 
 
-def initial(structure: Structure, W0: Any, root: Any) -> State:
+def initial(structure: Structure, W0: Any, root: Any, init: Any = 1.0) -> State:
     """Return the initial state at encoder weights W0 (..., M, N).
 
-    A separate target initially has the weights W0, and a tracked correlation is initially W0 Sigma_x W0^T. root:
-    Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
+    A separate target initially has the weights W0, and a tracked correlation is initially C = W0 Sigma_x W0^T. A
+    learned predictor has the eigenvectors of C, in ascending order of the eigenvalues of C, and the eigenvalues init.
+    root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
     """
+    predictor = None
+    if structure.predictor == "learned":
+        U = np.linalg.svd(on_white(W0, root), full_matrices=False)[0][..., ::-1]
+        predictor = (U * np.asarray(init)[..., None, :]) @ U.mT
     return State(
         W0,
         target=W0 if structure.separate_target else None,
+        predictor=predictor,
         tracked=correlation(W0, root) if structure.tracked else None,
     )
 
@@ -108,7 +129,7 @@ def observables(structure: Structure, parameters: Parameters, state: State, root
     U, s = svd(state.encoder)
     target = s if state.target is None else svd(state.target)[1]
     along_modes = np.where(finite[..., 0], _along_modes(structure, parameters, state, s, U, finite), np.inf)
-    return Observables(s, target, along_modes, state.encoder, state.target)
+    return Observables(s, target, along_modes, state.encoder, state.target, state.predictor)
 
 
 def _along_modes(

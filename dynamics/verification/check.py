@@ -15,7 +15,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.progress import check_progress
 from dynamics.presentation.result import Result
-from dynamics.presentation.text import COLUMNS, Fact, one_line
+from dynamics.presentation.text import COLUMNS, Fact, counted, one_line
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.comparison import Comparison
 from dynamics.verification.subject import SAMPLES, LevelCheck, Subject
@@ -85,10 +85,10 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     Parameters
     ----------
     model : Model
-        A single model with white inputs.
+        A single model with white inputs or with views of modes.
     s0 : array_like of shape (M,), optional
         Correlation eigenvalues above zero. The loss is checked at these eigenvalues, and the dynamics start from them.
-        Default: four eigenvalues from 0.1 to 0.9.
+        Default: four eigenvalues from 0.1 to 0.9, or as many as the views have modes.
     seed : int
         Seed of the random representations, of the samples, and of the network.
     progress : bool, optional
@@ -116,7 +116,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     5. descent map: the distance between descent map and flow is proportional to the learning rate.
     6. network: a network that is trained on samples follows the descent map, within the sampling error. If the sampling
        error cannot be predicted, the deviation of the network from the descent map must fall at least fourfold as the
-       batch grows 64-fold.
+       batch grows 64-fold. For views of modes, the sampling error is estimated from 32 networks.
 
     If expectations are means over samples, their standard error is part of the sampling error in checks 3 and 6.
 
@@ -131,12 +131,15 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     """
     check_model(model)
     check_progress(progress)
-    model.check_white_views()
+    model.check_white_inputs()
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
-    start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
+    modes = MODES if model.views is None else model.views.count
+    start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, modes) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
         errors.reject("s0", "be eigenvalues above zero, in an array of shape (M,)", start)
+    if model.views is not None and len(start) != modes:
+        errors.reject("s0", f"have {counted(modes, 'eigenvalue')}, because networks have the inputs of `views`", start)
     size = SAMPLES * len(start) * ARRAYS
     check_size(f"Samples of {len(start):,} modes", size, "Use fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))

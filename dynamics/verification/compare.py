@@ -49,8 +49,9 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     -----
     A finite batch changes the mean of the eigenvalues, and this change grows with the number of inputs. The change is
     predicted to first order in one over the batch size (see ``iterate`` with ``batch_size`` and ``input_dimension``),
-    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, or for
-    networks with too many modes (for correlated inputs: too many weights) for ``iterate`` with ``batch_size``.
+    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, for momentum
+    and schedules, or for networks with too many modes (for correlated inputs: too many weights) for ``iterate`` with
+    ``batch_size``.
 
     If the network was trained with at least three seeds, the sampling error is the standard error over seeds. Otherwise
     the sampling error is predicted together with the mean. The attribute ``source`` of the result states whether the
@@ -126,6 +127,8 @@ def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory |
     """
     if network.settings["units"] != "linear" or network.weights is None or network.model.views is not None:
         return None
+    if _of_update(network):
+        return None
     if too_many_fluctuating(network.model.structure, _start(network)) is not None:
         return None
     batch_size, inputs = network.settings["batch_size"], network.weights.shape[-1]
@@ -156,13 +159,21 @@ def _iterated(
     )
 
 
+def _of_update(network: Trajectory) -> str:
+    """Return "momentum" or "schedules" if a network has these, for which fluctuations are not predicted; else ""."""
+    if "momentum" in network.settings:
+        return "momentum"
+    scheduled = "schedules" in network.settings or isinstance(network.settings["learning_rate"], list)
+    return "schedules" if scheduled else ""
+
+
 def _start(network: Trajectory) -> Array:
     """Return the initial state of a network, which is the start of its descent map.
 
     For white inputs, the state consists of the correlation eigenvalues (M,) in ascending order. For correlated inputs,
     it consists of the weights (M, N).
     """
-    if network.model.inputs is None:
+    if not network.model.by_weights:
         return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     weights = np.asarray(network.weights, float)
     return weights.reshape(-1, *weights.shape[-3:])[0, 0]
@@ -210,9 +221,8 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
-        reason = (
-            f"{network.model.views}" if network.model.views else too_many if predicted is None else predicted.status
-        )
+        of_network = f"{network.model.views}" if network.model.views else _of_update(network) or too_many
+        reason = of_network if predicted is None else predicted.status
         requirement = (
             f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the fluctuations of this "
             f"network up to the last step ({reason})"
@@ -251,7 +261,6 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     start = network.s[..., 0, :]
     if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
         errors.reject("theory", f"start from the initial eigenvalues of the network, {start}", theory.s[0])
-    rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
     batches = theory.settings.get("batch_size"), network.settings["batch_size"]
     if batches[0] not in (None, batches[1]):
         errors.reject(
@@ -260,10 +269,17 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     inputs = theory.settings.get("input_dimension")
     if inputs is not None and network.weights is not None and network.weights.shape[-1] != inputs:
         errors.reject("network", f"have {inputs} inputs, for which the theory was computed", network.weights.shape[-1])
-    if theory.kind == "descent" and rates[0] != rates[1]:
-        errors.reject(
-            "network", f"be trained with learning_rate={rates[0]}, for which the theory was computed", rates[1]
+    for name in ("learning_rate", "momentum", "schedules") if theory.kind == "descent" else ():
+        ours, theirs = theory.settings.get(name), network.settings.get(name)
+        if ours != theirs:
+            trained = f"without {name}" if ours is None else f"with {name}={errors.excerpt(ours)}"
+            errors.reject("network", f"be trained {trained}, for which the theory was computed", theirs)
+    if theory.kind == "flow" and "momentum" in network.settings:
+        requirement = (
+            "be trained without momentum to be compared with a flow, whose time is that of steps without momentum "
+            "(compare it with `iterate`)"
         )
+        errors.reject("network", requirement, network.settings["momentum"])
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -201,7 +201,7 @@ class Comparison(Result):
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(("least aligned eigenvector", f"{least:.4f} at the start, {last:.4f} at the end"))
-        if self.has_network or (self.model is not None and self.model.inputs is not None):
+        if self.has_network or (self.model is not None and self.model.by_weights):
             rows.append(("modes", "variances along the initial eigenvectors, not sorted eigenvalues"))
         return [*rows, *shortened(self._last_values())]
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri, stdtr
 
 from dynamics.networks.train import train
 from dynamics.results.trajectory import Trajectory
@@ -27,6 +28,7 @@ MOVES = 0.02  # desired relative change of the singular value of the fastest mod
 FRACTIONS = (2, 4, 8)  # numbers by which the learning rate is divided, for descent maps that are closer to the flow
 SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next is used if predicted fluctuations are unreliable
 FALLS = 0.25  # limit of deviation(last batch size)/deviation(first batch size); errors as 1/sqrt(size) give 0.125
+SEEDS = 32  # number of networks whose spread gives the standard error, if fluctuations are not predicted
 TRIALS = 8  # number of learning rates that are tried; each learning rate is half of the previous learning rate
 
 
@@ -51,7 +53,7 @@ def descent_map(subject: Subject) -> Trajectory:
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
-        descent = iterate(subject.model, np.sort(subject.s0), STEPS, eta, closure=subject.closure, method="numpy")
+        descent = iterate(subject.model, _start(subject), STEPS, eta, closure=subject.closure, method="numpy")
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
@@ -102,12 +104,14 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
     The standard error follows from predicted fluctuations of the network. If this prediction is unreliable, as for
     gradients with heavy tails, larger batches are tried. If the prediction is unreliable for all batch sizes, the check
     instead requires that the relative deviation from the descent map becomes smaller as the batch grows, down to the
-    error of a descent map whose rates are means over samples.
+    error of a descent map whose rates are means over samples. For views with moments of each mode, there is no
+    prediction, and the standard error is that of many networks.
     """
-    inputs = len(subject.s0) + SPARE_INPUTS
-    directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
-    W0 = np.sqrt(np.sort(subject.s0))[:, None] * directions
-    options: dict[str, Any] = {"seed": subject.seed, "progress": progress, "record": STEPS // 6}
+    W0 = _weights(subject)
+    options: dict[str, Any] = {"progress": progress, "record": STEPS // 6}
+    if subject.model.views is not None:
+        return _check_networks(subject, descent, W0, options)
+    options["seed"] = subject.seed
     eta, deviations = descent.settings["learning_rate"], []
     for samples in SAMPLES_A_STEP:
         network = train(subject.model, W0, STEPS, eta, batch_size=samples, **options)
@@ -123,6 +127,43 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
     z = _standard_errors(subject, descent, comparison)
     unreliable = "; with fewer samples, fluctuations cannot be predicted" if deviations else ""
     against = f"network on {samples:,} samples a step against the descent map{unreliable}"
+    quantity = f"{STANDARD_ERRORS} (largest relative deviation of modes {comparison.max_relative():.1%})"
+    return LevelCheck("network", against, z, CHANCE, quantity, BY_CHANCE), comparison
+
+
+def _start(subject: Subject) -> Array:
+    """Return the initial eigenvalues of descent map and network: in ascending order, unless modes are not alike."""
+    return np.sort(subject.s0) if subject.model.views is None else subject.s0
+
+
+def _weights(subject: Subject) -> Array:
+    """Return random initial weights (M, N) of a network; the eigenvalues of its correlation are the start.
+
+    If the views have moments of each mode, the inputs of the network are the modes. Otherwise the modes are random
+    directions of the inputs.
+    """
+    start, views = _start(subject), subject.model.views
+    inputs = len(start) + (SPARE_INPUTS if views is None else 0)
+    directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(start))))[0]
+    return np.sqrt(start)[:, None] * directions.T if views is None else directions * np.sqrt(start / views.cross)
+
+
+def _check_networks(
+    subject: Subject, descent: Trajectory, W0: Array, options: dict[str, Any]
+) -> tuple[LevelCheck, Comparison | None]:
+    """Compare the mean over SEEDS networks with the descent map.
+
+    The standard error is estimated from the spread of the networks. Therefore the deviation follows Student's t
+    distribution; it is converted to the deviation of a normal distribution that has the same probability.
+    """
+    seeds, samples = range(subject.seed, subject.seed + SEEDS), SAMPLES_A_STEP[0]
+    eta = descent.settings["learning_rate"]
+    network = train(subject.model, W0, STEPS, eta, batch_size=samples, seed=seeds, **options)
+    if not network.complete:
+        return LevelCheck("network", network.status, np.inf, CHANCE, STANDARD_ERRORS), None
+    comparison = compare(descent, network)
+    z = float(-ndtri(stdtr(SEEDS - 1, -_standard_errors(subject, descent, comparison))))
+    against = f"{SEEDS} networks on {samples:,} samples a step against the descent map"
     quantity = f"{STANDARD_ERRORS} (largest relative deviation of modes {comparison.max_relative():.1%})"
     return LevelCheck("network", against, z, CHANCE, quantity, BY_CHANCE), comparison
 
@@ -144,10 +185,16 @@ def _check_fall(deviations: list[float], comparison: Comparison, closure_error: 
 def _closure_drift(subject: Subject, descent: Trajectory, comparison: Comparison) -> Array:
     """Return the standard error (T, M) of the logarithms of a descent map's eigenvalues that is due to sampled rates.
 
-    As the same samples are used in all steps, errors add up along the trajectory: d log s/dt = 2 (r - rho).
+    As the same samples are used in all steps, errors add up along the trajectory: d log s/dt = 2 (c r - rho), with the
+    second moment c that the views share.
     """
+    return 2 * _in_order(subject, subject.closure_error(descent.error)) * comparison.t[:, None]
+
+
+def _in_order(subject: Subject, errors_of_rates: Array) -> Array:
+    """Return errors (M,) of c r in ascending order of the initial eigenvalues, from errors of the rates r."""
     order = np.argsort(subject.s0, kind="stable")
-    return 2 * subject.closure_error(descent.error)[order] * comparison.t[:, None]
+    return (subject.field.parameters.cross * errors_of_rates)[order]
 
 
 def _from_the_map(descent: Trajectory, network: Trajectory) -> float:
@@ -163,7 +210,7 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
     """
     theory, t = comparison.theory_modes, comparison.t[:, None]
     drift = _closure_drift(subject, descent, comparison) * theory
-    single = 2 * np.finfo(np.float32).eps * np.sort(subject.rate_scale)[::-1] * t * theory
+    single = 2 * np.finfo(np.float32).eps * _in_order(subject, subject.rate_scale) * t * theory
     error = np.hypot(np.hypot(comparison.sampling_error, drift), single)
     difference = np.abs(comparison.network_modes - theory)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -54,7 +54,7 @@ def _draw_curves(ax: Axes, comparison: Any) -> None:
     For two theories, the second is drawn as points. The legend names error bars if they can be seen.
     """
     _, along = comparison.along
-    rotating = comparison.model is not None and comparison.model.inputs is not None
+    rotating = comparison.model is not None and comparison.model.by_weights
     ax.set_ylabel(label_of("modes" if rotating else "s"))
     drawn = np.concatenate([comparison.theory_modes, comparison.network_modes])
     if reason := why_nothing_is_drawn(drawn, logarithmic=True):

@@ -92,9 +92,8 @@ class Subject:
         self.loss_parameters = [float(value[0]) for value in model.parameters.of_loss]
 
     def representations(self, count: int) -> list[Array]:
-        """Draw representations (count, M) of two views of the same inputs, with the noise that the model prescribes."""
-        x = self.rng.standard_normal((count, len(self.s0)))
-        views = (x + sigma * self.rng.standard_normal(x.shape) for sigma in self.model.noise)
+        """Draw representations (count, M) of two views of the same inputs, whose moments the model prescribes."""
+        views = self.model.parameters.views(*self.rng.standard_normal((3, count, len(self.s0))))
         return [np.sqrt(self.s0) * view for view in views]
 
     def independent_representations(self) -> tuple[Array, Array, Array]:
@@ -174,10 +173,11 @@ class Subject:
     def largest_rate(self) -> float:
         """Return the largest |rate - weight decay| of all modes at s0; if this is tiny, return a lower bound instead.
 
-        The value sets the learning rate and the times of the checks. Without the lower bound, it could be almost zero,
-        because the terms of the rates may nearly cancel.
+        Rates are multiplied by the second moment that the views share. The value sets the learning rate and the times
+        of the checks. Without the lower bound, it could be almost zero, because the terms of the rates may nearly
+        cancel.
         """
-        rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
+        rate = np.abs(self.field.parameters.cross * self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))
 
     def reject(self, requirement: str) -> NoReturn:

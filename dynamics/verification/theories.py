@@ -11,6 +11,7 @@ from dynamics.results.trajectory import KINDS, Trajectory
 from dynamics.verification.comparison import Comparison
 
 THEORIES = ("flow", "descent")
+LONGEST_NAME = 60  # characters of a value in the name of a theory
 ROUNDING = 1e-12  # relative deviation below which two theories agree
 
 
@@ -77,5 +78,10 @@ def _names(first: Trajectory, second: Trajectory) -> tuple[str, str]:
 
 
 def _properties(theory: Trajectory) -> list[str]:
-    options = (f"{name.replace('_', ' ')} {theory.settings.get(name)}" for name in ("closure", "learning_rate"))
-    return [str(theory.model), *options, f"method {theory.method}"]
+    names = ("closure", "learning_rate", "momentum", "schedules")
+    options = ((name.replace("_", " "), theory.settings.get(name)) for name in names)
+    texts = (
+        f"no {name}" if value is None else f"{name} {errors.shortened(str(value), LONGEST_NAME)}"
+        for name, value in options
+    )
+    return [str(theory.model), *texts, f"method {theory.method}"]

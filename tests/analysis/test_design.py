@@ -138,7 +138,7 @@ CASES = {
     ),
     "learned": (refused(UNIFORM, lambda: dyn.Model("euclidean", predictor=dyn.Learned())), "model", PARTS),
     "EMA": (refused(UNIFORM, lambda: euclidean(target=dyn.EMA(0.5))), "model", PARTS),
-    "inputs": (refused(UNIFORM, lambda: euclidean(inputs=np.eye(3))), "model", PARTS),
+    "inputs": (refused(UNIFORM, lambda: euclidean(inputs=np.eye(3))), "model", "have white inputs"),
     "ends descend": (refused(UNIFORM, between=(0.5, 0.1)), "between", ENDS),
     "ends text": (refused(UNIFORM, between="ab"), "between", ENDS),
     "from zero": (refused(UNIFORM, between=(0.0, 0.1)), "between", ABOVE_ZERO),

@@ -7,7 +7,7 @@ import pytest
 
 import dynamics as dyn
 
-PARTIAL = dyn.equilibria(dyn.Model("euclidean", weight_decay=0.05), [0.1, 0.2])[2]  # one survives, one collapsed
+PARTIAL = dyn.equilibria(dyn.Model("euclidean", weight_decay=0.05), [0.1, 0.2])[3]  # one survives, one collapsed
 
 
 def test_it_joins_surviving_and_collapsed_modes():

@@ -6,6 +6,7 @@ import pytest
 import dynamics as dyn
 from dynamics.generated import catalogue
 
+VIEWS = dyn.Views.modes([0.6, 2.0, 1.5], [0.4, 1.7, 1.0], [0.5, 1.6, 1.2])
 S0, TIMES, NOISE = np.array([0.2, 0.5, 1.5]), np.array([0.0, 0.5, 1.0, 2.0]), (0.3, 0.1)
 
 
@@ -28,6 +29,12 @@ MODELS = {
     "isotropic, separate target": dyn.Model(
         "cosine", isotropic=True, target=dyn.EMA(0.9), noise=NOISE, weight_decay=0.05
     ),
+    "cosine, views": dyn.Model("cosine", views=VIEWS),
+    "cosine, views, no stop-gradient": dyn.Model("cosine", stop_gradient="none", views=VIEWS, weight_decay=0.05),
+    "cosine, views, learned": dyn.Model("cosine", predictor=dyn.Learned(2.0, 0.4), views=VIEWS, weight_decay=0.05),
+    "isotropic, views": dyn.Model("cosine", isotropic=True, predictor=closed(), views=VIEWS, weight_decay=0.05),
+    "isotropic, views, shifted": dyn.Model("cosine", isotropic=True, predictor=closed(epsilon=0.2), views=VIEWS),
+    "euclidean, views, learned": dyn.Model("euclidean", predictor=dyn.Learned(0.5), views=VIEWS, weight_decay=0.05),
     "euclidean, learned": dyn.Model("euclidean", predictor=dyn.Learned(0.5, [0.3, -0.2, 1.0]), weight_decay=0.05),
 }
 DRIFTING = {
@@ -59,10 +66,18 @@ def drift(invariant, flow):
 @pytest.mark.parametrize("name", MODELS)
 def test_invariants_hold_along_the_flow(name):
     flow, conserved = solve(MODELS[name]), dyn.invariants(MODELS[name])
-    assert len(conserved) == (2 if name == "cosine, learned" else 1)
+    assert len(conserved) == (2 if name in ("cosine, learned", "cosine, views, learned") else 1)
     assert np.abs(flow.s[-1] / S0 - 1).max() > 0.02
     for invariant in conserved:
         assert drift(invariant, flow) < 1e-8  # a hundred times the flow's rtol
+
+
+def test_sums_without_the_shared_moments_drift():
+    """Those that white views conserve, under views that share other moments in each mode."""
+    flow = solve(MODELS["cosine, views"])
+    assert np.ptp(flow.s.sum(axis=-1)) > 1e-2
+    learned = solve(MODELS["euclidean, views, learned"])
+    assert np.abs(learned.s - learned.predictor**2 / 0.5)[-1].max() / np.exp(-0.1 * 2.0) > 1e-2
 
 
 @pytest.mark.parametrize("name", DRIFTING)
@@ -93,6 +108,14 @@ def test_the_descent_map_breaks_an_invariant_at_second_order():
     (invariant,) = dyn.invariants(model)
     jumps = [np.ptp(invariant(dyn.iterate(model, S0, 1, eta))) for eta in (0.02, 0.01)]
     assert jumps[0] > 1e-6 and jumps[0] / jumps[1] == pytest.approx(4, rel=1e-6)  # exactly eta^2 sum s r^2
+
+
+def test_the_imbalance_is_a_matter_of_modes():
+    """With correlated inputs, eigenvalues of encoder and learned predictor have no common eigenvectors."""
+    model = dyn.Model("euclidean", inputs=np.diag([1.0, 0.5, 0.2]), predictor=dyn.Learned(0.7, 0.3))
+    flow = dyn.solve(model, np.random.default_rng(0).normal(0, 0.4, (2, 3)), [0.0, 1.0])
+    assert np.abs(np.diff(flow.s - flow.predictor**2 / 0.7, axis=0)).max() > 1e-3
+    assert dyn.invariants(model) == ()
 
 
 @pytest.mark.parametrize("isotropic", [False, True])

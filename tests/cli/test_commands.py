@@ -85,6 +85,17 @@ def test_iterate_is_the_function(tmp_path):
     assert loaded.step.tolist() == [0, 2, 4, 6]
 
 
+def test_momentum_is_that_of_the_functions(tmp_path):
+    flags = ["--momentum", "0.9", "--nesterov", "--decoupled"]
+    output(*ITERATE, "--weight-decay", "0.1", *flags, "--out", tmp_path / "run.npz")
+    momentum = dyn.load(tmp_path / "run.npz").settings["momentum"]
+    assert momentum == {"mu": 0.9, "nesterov": True, "decoupled": True}
+    shown = output("equilibria", "--s0", "0.1", "--weight-decay", "0.05", *flags)
+    assert "up to learning rate 0.678952" in shown
+    assert "--nesterov requires --momentum." in call(*ITERATE, "--nesterov").stderr
+    assert "--momentum must be a number of at least 0 and below 1" in call(*ITERATE, "--momentum", "1").stderr
+
+
 def test_iterate_takes_method_and_tolerance(tmp_path):
     output(*ITERATE, "--method", "jax", "--rtol", "1e-7", "--out", tmp_path / "run.npz")
     assert dyn.load(tmp_path / "run.npz").settings["rtol"] == 1e-7
@@ -265,6 +276,7 @@ DERIVED = {
     "mean-field cosine": ["--loss", "cosine", "--closure", "mean_field"],
     "correlated inputs": ["--correlated"],
     "correlated inputs, cosine": ["--loss", "cosine", "--correlated", "--symmetrised"],
+    "correlated inputs, learned": ["--correlated", "--learned"],
 }
 
 
@@ -302,8 +314,9 @@ def test_equations_are_well_formed(case):
         ("own target", "    dv_m/dt = (1 - decay)*(-v[m] + w[m])/eta"),
         ("own target", "    r_m = (-n1*lam[m] + ratio[m])*lam[m]"),
         ("learned", "    f_m = (-n1*lam[m] + 1)*s[m]"),
-        ("correlated inputs", "    E[g l^T] = -W_P**2*z1 + W_P*t2"),
-        ("correlated inputs, cosine", "    E[h l^T] = Integral(H_1, (x, 0, oo), (y, 0, oo))"),
+        ("correlated inputs", "    E[f_p1 l^T] = -p1 + t2"),
+        ("correlated inputs, cosine", "    E[f_p2 l^T] = Integral(F_p2, (x, 0, oo), (y, 0, oo))"),
+        ("correlated inputs, learned", "    dW_P/dt = a_P (E[f_p1 l^T] z1^T) - rho W_P"),
     ],
 )
 def test_text_states_the_rate(case, line):
@@ -359,10 +372,6 @@ WRONG = {
     "variances that are none": (["train", "--input-variances", "one"], "--input-variances must be a list of numbers"),
     "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "--input-variances must be"),
     "more modes than variances": (["solve", "--input-variances", "1,1"], "--modes must be at most"),
-    "derive a learned predictor of correlated inputs": (
-        ["derive", "--correlated", "--learned"],
-        "The predictor",
-    ),
     "negative seed": ([*TRAIN, "--seed", "-1"], "--seed must be a whole number >= 0"),
     "negative seed of the weights": ([*TRAIN, "--init-seed", "-1"], "init-seed"),
     "unknown device": ([*TRAIN, "--device", "gqu"], "Did you mean 'gpu'?"),

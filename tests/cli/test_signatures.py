@@ -18,8 +18,9 @@ FUNCTIONS = {
     "gaussian_images": "images are given to deep networks in Python",
 }
 ARGUMENTS = {
-    ("train", "W_P0"): "a matrix",
+    **{(name, a): "a matrix" for name in ("solve", "iterate", "train") for a in ("W_P0", "layers0")},
     ("train", "probes"): "a matrix",
+    **{(name, "schedules"): "functions, or a value for each step" for name in ("solve", "iterate", "train")},
     ("train", "checkpoint"): "for deep networks, which are described in Python",
     **{("sweep", name): "a key of the TOML file" for name in ("what", "grid", "store", "chunk", "keep", "arguments")},
 }

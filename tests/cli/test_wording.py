@@ -17,7 +17,7 @@ MISTAKES = {  # a mistake: (arguments, what the message says)
     "exponent": ([*SOLVE, "--alpha", "0"], "--alpha must be a positive number, but is 0.0."),
     "method": ([*SOLVE, "--method", "jx"], "--method must be one of 'auto', 'exact', 'heyoka', 'jax', 'scipy'"),
     "switch": ([*SOLVE, "--isotropic", "--no-predictor"], "--isotropic must be left out without a predictor"),
-    "component": (["solve", "--input-variances", "1,1", "--modes", "2", "--learned"], "no predictor (--no-predictor)"),
+    "component": ([*SOLVE, "--loss", "|W_P^0.5 * z1 - sg(z2)|^2", "--learned"], "no predictor (--no-predictor)"),
     "value of a component": ([*SOLVE, "--learned", "0"], "--learned must be a positive number, but is 0.0."),
     "missing": ([*SOLVE, "--ema", "0.9"], "depends on the learning rate through a decay per step.\n"),
     "other option": (["iterate", "--s0", "1", "--input-dimension", "3"], "must be left out without --batch-size, bec"),

@@ -19,7 +19,7 @@ INFINITE = {  # fields and functions whose documented values include inf: no bou
     "largest_learning_rate", "growth", "collapsed_growth", "_groups", "blow_up_time", "final", "rate",
     "convergence_time",
 }  # fmt: skip
-UNDEFINED = {"noise", "convergence_time"}  # documented nan: no stable fixed point, later than `within`
+UNDEFINED = {"noise", "convergence_time", "boundary"}  # documented nan: no fixed point, later than `within`
 
 
 class OverTime(BaseException):

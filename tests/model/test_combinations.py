@@ -31,12 +31,14 @@ VIOLATIONS = [  # in the order of the rules
     {"loss": loss("|p|^4 - |z1|^2"), "target": EMA},
     {"loss": loss("|p - z2|^2"), "target": EMA},
     {"loss": loss("-exp(-|p - sg(z2)|^2)"), "inputs": np.eye(2)},
+    {"loss": loss("-exp(-|p - sg(z2)|^2)"), "views": dyn.Views.moments(np.eye(2), np.eye(2), np.eye(2))},
     {"loss": "cosine", "isotropic": True, "stop_gradient": "none"},
     {"loss": "cosine", "isotropic": True, "predictor": NONE},
     {"loss": "cosine", "isotropic": True, "predictor": LEARNED},
     {"loss": "cosine", "stop_gradient": "online", "predictor": LEARNED},
     {"loss": "cosine", "stop_gradient": "none", "target": EMA},
-    {"loss": "cosine", "predictor": LEARNED, "inputs": np.eye(2)},
+    {"loss": "cosine", "target": dyn.Reconstruction(), "inputs": np.eye(2)},
+    {"loss": "cosine", "depth": 2, "inputs": np.eye(2)},
 ]
 
 

@@ -34,6 +34,7 @@ TITLES = {
         "euclidean loss, isotropic, EMA target (decay 0.99)",
     ),
     "inputs": (dyn.Model("euclidean", inputs=np.diag([1.0, 0.5])), "euclidean loss, 2 correlated inputs"),
+    "views": (dyn.Model("euclidean", views=dyn.Views.modes([1.0, 2.0], 1.0, 2.0)), "euclidean loss, views of 2 modes"),
     "a gain": (dyn.Model("cosine", gain="lambda^0.5"), "cosine loss, gain λ^0.5"),
     "a user-defined loss": (
         dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1), noise=(0, 0.1)),

@@ -176,6 +176,14 @@ def test_moments_of_white_views_give_the_dynamics_of_noise():
     np.testing.assert_allclose(flow.s, expected.s, rtol=1e-9)  # rounding of 1.01 - 1, amplified by the flow's steps
 
 
+def test_views_of_one_mode():
+    mode = VIEWS.mode(2)
+    assert (mode.count, mode.online, mode.cross, mode.target) == (1, ONLINE[2], CROSS[2], TARGET[2])
+    assert mode.are_alike and not VIEWS.are_alike and dyn.Views.modes([1.0, 1.0], 1.0, 2.0).are_alike
+    ensemble = dyn.Views.modes(np.stack([ONLINE, 2 * ONLINE]), CROSS, TARGET).mode(3)
+    np.testing.assert_array_equal(ensemble.online, [[ONLINE[3]], [2 * ONLINE[3]]])
+
+
 def test_an_ensemble_of_views():
     views = dyn.Views.modes(np.stack([ONLINE, 2 * ONLINE]), CROSS, TARGET)
     together = dyn.solve(dyn.Model("euclidean", views=views), S0, [0.0, 2.0])
@@ -211,9 +219,16 @@ CASES = {
         lambda: dyn.iterate(dyn.Model("cosine", views=VIEWS), S0, 2, 0.1, batch_size=9, input_dimension=4),
         "`batch_size` must be left out for a model with `views`",
     ),
-    "equilibria": (lambda: dyn.equilibria(dyn.Model("euclidean", views=VIEWS), S0), "`model` must have white views"),
-    "invariants": (lambda: dyn.invariants(dyn.Model("euclidean", views=VIEWS)), "`model` must have white views"),
-    "check": (lambda: dyn.check(dyn.Model("euclidean", views=VIEWS)), "`model` must have white views"),
+    "equilibria": (lambda: dyn.equilibria(dyn.Model("cosine", views=VIEWS), S0), "same second moments in all modes"),
+    "no mode": (lambda: VIEWS.mode(4), "`m` must be the index of one of 4 modes"),
+    "check": (
+        lambda: dyn.check(dyn.Model("euclidean", views=dyn.Views.modes([1.0], 1.0, 1.0)), [0.1, 0.2]),
+        "`s0` must have 1 eigenvalue",
+    ),
+    "design": (
+        lambda: dyn.design(dyn.SimultaneousArrival(10.0), dyn.Model("euclidean", views=VIEWS)),
+        "`model` must have white views",
+    ),
     "keys": (
         lambda: dyn.Model.from_dict({"loss": "cosine", "views": {"online": [1.0]}}),
         "`cross` must be given in views",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.model.schedules import StepSchedules
 from dynamics.networks import loop
 from dynamics.networks.loop import Saved, device_calls, joined, train_network
 from dynamics.networks.run import TrainingRun
@@ -68,7 +69,9 @@ class Memory:
 
 def a_run(steps=30, record=5, seeds=(0, 1), side_by_side=True):
     recorded = record_steps(record if np.ndim(record) == 0 else np.array(record), steps)
-    return TrainingRun(steps, 0.1, 7, np.array(seeds), side_by_side, recorded, "float32", "cpu", False)
+    return TrainingRun(
+        steps, StepSchedules(0.1, {}), 7, np.array(seeds), side_by_side, recorded, "float32", "cpu", False
+    )
 
 
 RECORDS = {"every step": 1, "every fifth": 5, "few": [3, 17, 29], "both ends": 99}

@@ -31,7 +31,7 @@ def test_estimated_error_covers_the_true_one(seed):
     setting, s, alpha, noise = random_case(seed)
     drift, terms = cosine_drift(setting, s, alpha, noise)
     model = model_of(setting, alpha, noise)
-    rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
+    rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma**2]]) for sigma in noise))
     for rtol in (1e-2, 1e-3, 1e-4, 1e-6, 1e-9):
         quadrature, scale = Adaptive(model.generated.rates.integrals, rtol), scale_of(drift, terms)
         for estimate in (

@@ -132,7 +132,7 @@ def expectation_of(loss):
 
     def evaluate(s, lam, *noise):
         quadrature = Adaptive(scope["rates"].integrals, rtol=1e-10)
-        rows = (s[None], lam[None], ONE, *(np.array([[sigma]]) for sigma in noise))
+        rows = (s[None], lam[None], ONE, *(np.array([[sigma**2]]) for sigma in noise))
         return s * quadrature(*rows).value[0]
 
     return evaluate

@@ -37,6 +37,18 @@ REFUSED = {
     "executor": (sweep(executor=2), "Argument `executor` must be a concurrent.futures.Executor, a Dask Client or None"),
     "store": (sweep(store=""), "Argument `store` must be a path, but is ''."),
     "no folder": (sweep(store="nowhere/a.zarr"), "Argument `store` must lie in an existing folder, but is 'nowhere/"),
+    # schedules
+    "schedule of an axis": (
+        sweep(schedules={"weight_decay": [0.1] * 6}),
+        "Argument `schedules` must have no key `weight_decay`, because `weight_decay` is an axis of the grid",
+    ),
+    "schedule of another length": (sweep(learning_rate=[0.1, 0.2]), "one value for each of the 6 steps"),
+    "momentum": (sweep(momentum="adam"), "Argument `momentum` must be a number of at least 0 and below 1"),
+    "function of time": (
+        run(**FLOW, learning_rate=lambda t: 0.1),
+        "Argument `learning_rate` must be a number in a sweep of `solve`",
+    ),
+    "functions of time": (run(**FLOW, schedules={}), "Argument `keyword` must be one of 's0', 'times', "),
     # the grid
     "no axes": (
         sweep(grid={}),

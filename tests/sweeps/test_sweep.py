@@ -123,6 +123,26 @@ def test_an_axis_of_learning_rates_equals_separate_calls(tmp_path):
     assert dataset.time.dims == ("learning_rate", "step")
 
 
+def test_schedules_and_momentum_are_those_of_iterate(tmp_path):
+    given = {"s0": S0, "steps": 4, "momentum": dyn.Momentum(0.9, nesterov=True)}
+    scheduled = {"schedules": {"decay": lambda step: 0.9 + 0.02 * step}, "learning_rate": lambda step: 0.1 / (1 + step)}
+    model = dyn.Model("euclidean", target=dyn.EMA(0.5))
+    dataset = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=7, **given, **scheduled)
+    direct = dyn.iterate(broadcast(model, GRID), **given, **scheduled)
+    np.testing.assert_array_equal(dataset.s, direct.s)
+    np.testing.assert_array_equal(dataset.time, direct.t)
+    again = scheduled | {"learning_rate": (0.1 / (1 + np.arange(4))).tolist()}
+    kept = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=7, **given, **again)  # the same sweep, by its values
+    np.testing.assert_array_equal(kept.s, direct.s)
+
+
+def test_schedules_and_momentum_are_those_of_train(tmp_path):
+    given = {"W0": np.eye(2, 3) / 2, "steps": 3, "batch_size": 5, "momentum": 0.5, "learning_rate": [0.1, 0.2, 0.1]}
+    dataset = dyn.sweep(EUCLIDEAN, {"seed": [1, 2]}, store=tmp_path / "a.zarr", **given)
+    np.testing.assert_array_equal(dataset.s, dyn.train(EUCLIDEAN, seed=[1, 2], **given).s)
+    np.testing.assert_allclose(dataset.time, [0.0, 0.1, 0.3, 0.4])
+
+
 def test_an_axis_of_learning_rates_of_a_flow_equals_separate_calls(tmp_path):
     """A model in which something decays per step has one."""
     model, grid = dyn.Model("euclidean", target=dyn.EMA(0.5)), {"decay": [0.5, 0.9], "learning_rate": [0.1, 0.2]}

@@ -50,6 +50,15 @@ def files(path):
     return {p.relative_to(path).as_posix(): p.read_bytes() for p in Path(path).rglob("*") if p.is_file()}
 
 
+def test_a_file_has_momentum_and_values_of_schedules():
+    run = "learning_rate = [0.1, 0.2, 0.1, 0.05], momentum = { mu = 0.9, nesterov = true }"
+    output(PLAIN.replace("learning_rate = 0.1", run))
+    model = dyn.Model("euclidean", noise=(0.1, 0.3), weight_decay=0.1)
+    options = {"learning_rate": [0.1, 0.2, 0.1, 0.05], "momentum": dyn.Momentum(0.9, nesterov=True)}
+    direct = dyn.iterate(model, [0.1, 0.5], 4, **options)
+    np.testing.assert_allclose(xr.open_zarr("a.zarr", consolidated=False).s.values[-1, -1], direct.s, rtol=1e-14)
+
+
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["here", "workers"])
 def test_a_file_gives_the_store_of_the_function(options):
     shown = output(PLAIN + "chunk = 2", *options)

@@ -18,12 +18,14 @@ LOG = dyn.Loss.parse("log(1 + |p - sg(z2)|^4) / 2 + beta * |z1|^2 / 4", beta=0.3
 # the same in every run, so that what holds once does not fail by chance.
 CHANCE = 4.5
 
+ONE_VIEW = dyn.Views.modes([0.5, 2.0, 1.0], [0.7, 1.0, 0.5], [1.2, 0.8, 1.0])  # either view has less than is shared
 MODELS = [
     dyn.Model("euclidean", noise=NOISE),
     dyn.Model("euclidean", isotropic=True, noise=NOISE, weight_decay=0.1),
     dyn.Model("cosine", noise=NOISE),
     dyn.Model("cosine", stop_gradient="none", noise=NOISE, symmetrised=True),
     dyn.Model("cosine", isotropic=True, noise=NOISE),
+    dyn.Model("cosine", views=ONE_VIEW, predictor=dyn.Learned(2.0, 0.7)),
     dyn.Model("euclidean", noise=NOISE, predictor=dyn.Learned(2.0, 0.7)),
     dyn.Model("cosine", noise=NOISE, predictor=dyn.Learned(0.5, [0.5, 1.0, 2.0]), target=dyn.EMA(0.9)),
 ]
@@ -35,8 +37,7 @@ def sizes(model):
     state, learned = rates.start(S0), model.structure.predictor == "learned"
     _, lam, ratio = spectrum(model.structure, rates.parameters, state)
     rng = np.random.default_rng(100)
-    x = rng.standard_normal((100_000, len(S0)))
-    zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in model.noise)
+    zeta1, zeta2 = rates.parameters.views(*rng.standard_normal((3, 100_000, len(S0))))
     drive, *other = sampled_forces(model.generated, state.encoder, lam, ratio, rates.parameters, zeta1, zeta2, learned)
     return rates, state, [np.abs(a).mean() for a in (drive / state.encoder, *other)]
 
@@ -137,7 +138,7 @@ def test_other_closures_are_refused_for_a_loss_without_them(closure):
 
 def test_correlated_inputs_are_refused():
     inputs, W0 = np.diag([1.0, 2.0]), np.eye(2) / 2
-    with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with `inputs`"):
+    with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with correlated inputs"):
         dyn.solve(dyn.Model("euclidean", inputs=inputs), W0, [0.0, 1.0], closure="monte_carlo")
     with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None for this loss, because the force contains"):
         dyn.Model(BELL, inputs=inputs)

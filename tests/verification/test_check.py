@@ -11,7 +11,7 @@ import dynamics as dyn
 from dynamics.verification.subject import STANDARD_ERRORS, LevelCheck
 from tests.marks import parametrize
 from tests.random_losses import checked, loss_of
-from tests.verification.levels import BELL, EUCLIDEAN, check, failed
+from tests.verification.levels import BELL, EUCLIDEAN, VIEWS, check, failed
 
 
 def without_check(check):
@@ -23,6 +23,7 @@ THEORIES = {  # model, and the levels where there is nothing to check
     "euclidean": (dyn.Model("euclidean", noise=(0.3, 0.2)), []),
     "isotropic": (dyn.Model("cosine", isotropic=True, noise=(0.0, 0.4)), ["exact"]),
     "learned": (dyn.Model("euclidean", predictor=dyn.Learned(2.0, 0.7), noise=(0.3, 0.2)), ["exact"]),
+    "views": (dyn.Model("cosine", views=VIEWS), ["exact"]),
     "average": (dyn.Model("euclidean", target=dyn.EMA(0.9), stop_gradient="target"), ["exact", "descent map"]),
     "gain": (dyn.Model("euclidean", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), noise=(0.1, 0.1)), ["exact"]),
     "user-defined": (dyn.Model(BELL, noise=(0.2, 0.0)), ["exact"]),

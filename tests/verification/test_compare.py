@@ -180,6 +180,25 @@ def shift(steps):
     return predicted.s - predicted.population
 
 
+@pytest.mark.parametrize(
+    ("predictor", "s0"),
+    [(dyn.ClosedForm(), [0.1, 0.1, 0.1]), (dyn.Learned(0.7, [0.2, 0.5, 1.0]), [0.3, 0.1, 0.2])],
+    ids=["equal at first", "learned"],
+)
+def test_modes_of_views_are_those_of_the_inputs(predictor, s0):
+    """Also if their initial eigenvalues are equal, or if those of the predictor differ."""
+    views = dyn.Views.modes([1.0, 1.5, 1.0], [1.0, 1.0, 0.5], [1.0, 1.5, 1.0])
+    model = dyn.Model("euclidean", views=views, predictor=predictor)
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    W0 = rotation * np.sqrt(np.array(s0) / views.cross)
+    network = dyn.train(model, W0, 60, 0.1, batch_size=20_000, seed=range(12), record=20, progress=False)
+    report = dyn.compare(dyn.iterate(model, s0, 60, 0.1, record=20), network)
+    deviation = np.abs(report.network_modes - report.theory_modes)
+    # Student's t with 11 degrees of freedom exceeds 8 with a chance of 1e-5. Rounding is that of single precision.
+    assert (deviation < 8 * report.sampling_error + 1e-5 * report.theory_modes).all()
+    assert np.ptp(report.theory_modes[-1]) > 0.3 and (report.sampling_error < 0.02 * report.theory_modes).all()
+
+
 def test_common_steps_are_compared():
     sparse = dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, record=25)
     result = dyn.compare(sparse, of_seeds(networks(), 0))
@@ -195,6 +214,22 @@ def test_flow_is_compared_at_common_times():
     assert result.step.tolist() == [0, 10, 40]
     np.testing.assert_allclose(result.theory, flow.s[[0, 2, 4]] + shift([0, 10, 40]), rtol=1e-12)
     np.testing.assert_array_equal(result.network, networks().s[0, [0, 10, 40]])
+
+
+def test_networks_with_momentum_and_schedules_are_compared_over_seeds():
+    model, W0 = dyn.Model("euclidean", noise=(0.1, 0.2)), np.diag([0.5, 0.8])
+    options = {"steps": 10, "learning_rate": 0.1 * 0.9 ** np.arange(10), "momentum": 0.5}
+    network = dyn.train(model, W0, batch_size=500, seed=range(8), progress=False, **options)
+    report = dyn.compare(dyn.iterate(model, [0.25, 0.64], **options), network)
+    assert report.source == "from 8 seeds" and report.reliable is None and report.max_relative() < 0.03
+    few = dyn.compare(dyn.iterate(model, [0.25, 0.64], **options), of_seeds(network, slice(2)))
+    with pytest.raises(dyn.ArgumentError, match=r"at least 3 seeds, .* up to the last step \(momentum\)"):
+        few.within()
+    flow = dyn.solve(model, [0.25, 0.64], network.t)
+    slow = dyn.train(model, W0, 10, options["learning_rate"], batch_size=500, seed=range(8), progress=False)
+    assert dyn.compare(flow, slow).t.tolist() == network.t.tolist()
+    with pytest.raises(dyn.ArgumentError, match=r"at least 3 seeds, .* up to the last step \(schedules\)"):
+        dyn.compare(flow, of_seeds(slow, 0)).within()
 
 
 def test_print_states_how_many_times_are_common_and_what_to_do_if_there_could_be_more():
@@ -245,6 +280,31 @@ REFUSED = {
         lambda: (a_theory(learning_rate=0.2), a_network()),
         "network",
         "be trained with learning_rate=0.2, for which the theory was computed, but is 0.1",
+    ),
+    "theory with momentum": (
+        lambda: (a_theory(momentum=0.9), a_network()),
+        "network",
+        "be trained with momentum=0.9, for which the theory was computed, but is None",
+    ),
+    "network with momentum": (
+        lambda: (a_theory(), a_network(momentum=0.9)),
+        "network",
+        "be trained without momentum, for which the theory was computed, but is 0.9",
+    ),
+    "network with a schedule": (
+        lambda: (a_theory(), a_network(schedules={"weight_decay": [0.0, 0.1, 0.2, 0.3]})),
+        "network",
+        "be trained without schedules, for which the theory was computed, but is {'weight_decay': [0.0, 0.1, ",
+    ),
+    "another schedule": (
+        lambda: (a_theory(learning_rate=[0.1, 0.2, 0.3, 0.4]), a_network(learning_rate=[0.1, 0.2, 0.3, 0.3])),
+        "network",
+        "be trained with learning_rate=[0.1, 0.2, 0.3, 0.4], for which the theory was computed",
+    ),
+    "flow and momentum": (
+        lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.0, 0.1]), a_network(momentum=0.9)),
+        "network",
+        "be trained without momentum to be compared with a flow, whose time is that of steps without momentum",
     ),
     "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 mode, as many as"),
     "no common time": (
@@ -513,6 +573,7 @@ def test_equal_theories_agree_and_others_are_infinitely_many_sampling_errors_apa
     [
         ({"closure": "mean_field"}, ("closure gaussian", "closure mean_field")),
         ({"learning_rate": 0.05, "steps": 8}, ("learning rate 0.1", "learning rate 0.05")),
+        ({"momentum": 0.9}, ("no momentum", "momentum 0.9")),
         ({"model": dyn.Model("euclidean")}, ("Model(loss='cosine')", "Model(loss='euclidean')")),
         ({}, ("first", "second")),
     ],

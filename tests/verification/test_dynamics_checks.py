@@ -9,7 +9,7 @@ import dynamics as dyn
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.verification import dynamics_checks
 from tests.random_losses import checked
-from tests.verification.levels import EUCLIDEAN, check, failed, scaled, with_functions
+from tests.verification.levels import EUCLIDEAN, VIEWS, check, failed, scaled, with_functions
 
 
 def longer_steps(monkeypatch, factor):
@@ -54,6 +54,21 @@ def test_a_network_that_diverges_is_reported(monkeypatch):
     report = check(EUCLIDEAN)
     assert failed(report) == ["network"] and report.comparison is None
     assert "weights diverge" in str(report)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["online", "target"])
+def test_a_network_on_other_views_is_found(monkeypatch, moment):
+    """One moment of one mode is wrong by 5 %; another shared moment would be another start."""
+    original, model = dynamics_checks.train, dyn.Model("euclidean", stop_gradient="none", views=VIEWS)
+    moments = {name: getattr(VIEWS, name) for name in ("online", "cross", "target")}
+    changed = dyn.Views.modes(**moments | {moment: moments[moment] * [1.0, 1.0, 0.95]})
+
+    def train(model, *arguments, **options):
+        return replace(original(replace(model, views=changed), *arguments, **options), model=model)
+
+    monkeypatch.setattr(dynamics_checks, "train", train)
+    assert failed(dyn.check(model, progress=False)) == ["network"]
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.verification.subject import LevelCheck, Subject, relative_deviation
+from tests.verification.levels import VIEWS
 
 
 def test_a_level_passes_within_its_limit_or_with_nothing_to_check():
@@ -28,6 +29,15 @@ def test_a_level_passes_within_its_limit_or_with_nothing_to_check():
 )
 def test_deviations_are_relative_to_the_largest_value(value, expected, least, deviation):
     assert relative_deviation(np.array(value), np.array(expected), least) == pytest.approx(deviation)
+
+
+def test_samples_have_the_moments_of_the_views():
+    """In units of the second moment that the views share; standard errors of means of squares and products."""
+    s0 = np.array([0.3, 0.2, 0.7])
+    z1, z2 = Subject(dyn.Model("euclidean", views=VIEWS), s0, 0).representations(200_000)
+    for product, moment in ((z1 * z1, VIEWS.online), (z1 * z2, VIEWS.cross), (z2 * z2, VIEWS.target)):
+        error = product.std(axis=0) / np.sqrt(len(product))
+        assert (np.abs(product.mean(axis=0) - s0 * moment / VIEWS.cross) < 4.5 * error).all()
 
 
 def test_loss_and_gradient_on_samples_are_those_typed_in():

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
+from dynamics.model.components import Reconstruction
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.networks import deep, linear, loop
@@ -174,10 +175,13 @@ class DeepNetwork:
 def check_model(model: Model, network: Network) -> None:
     """Raise ArgumentError if an option of the model cannot be combined with an option of the network."""
     learned = model.structure.predictor == "learned"
-    if model.inputs is not None:
+    if model.by_weights:
         errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
     if model.views is not None:
         errors.reject("model", "have no `views`, because the views of a Network are its augmented images", model)
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        requirement = "have depth 1 and no Reconstruction() target, because the architecture of a Network is its own"
+        errors.reject("model", requirement, model)
     if learned and (model.init != 1).any():
         requirement = "have the default `init` = 1, because the predictor of a Network has random initial weights"
         errors.reject("model", requirement, model)

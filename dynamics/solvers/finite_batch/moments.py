@@ -53,8 +53,9 @@ class Blocks(NamedTuple):
 
 def of_state(state: State) -> Moments:
     """Return the moments of a state of eigenmodes: the diagonals (M,) of C = W W^T and of the other ``Moments``."""
-    w, v, predictor, tracked = state
-    return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
+    w, v = state.encoder, state.target
+    cross, target = (None, None) if v is None else (v * w, v * v)
+    return Moments(w * w, cross, target, state.predictor, state.tracked)
 
 
 def eigenmodes(moments: Moments) -> State:

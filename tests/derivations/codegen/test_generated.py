@@ -178,19 +178,20 @@ VECTORS = {
     "force": [0.2, -0.1, 0.4],
     "weights": [0.3, -0.7, 1.2],
     "average": [0.6, 1.0, 1.5],
+    "buffer": [0.2, -0.4, 0.9],
+    "cross": [0.5, 1.0, 1.7],
 }
 NUMBERS = {"x": 0.7, "y": 0.4, "alpha": 0.5, "excess1": 0.09, "excess2": 0.04, "rho": 0.1, "eta": 0.01, "t": 0.05}
-NUMBERS |= {"n1": 1.09, "epsilon": 0.1, "decay": 0.9, "rate_ratio": 2.0}
+NUMBERS |= {"n1": 1.09, "epsilon": 0.1, "decay": 0.9, "rate_ratio": 2.0, "momentum": 0.8}
 
 
 RANDOM = np.random.default_rng(0)
-MATRICES = {name: RANDOM.normal(size=(MODES, 2 * MODES)) for name in ("z1", "z2", "t1", "t2")}
-MATRICES |= {"W_P": np.diag(VECTORS["lam"])}
+MATRICES = {name: RANDOM.normal(size=(MODES, 2 * MODES)) for name in ("z1", "z2", "t1", "t2", "p1", "p2")}
 
 
 def arguments(code, asarray, stop_gradient):
     parameters, vectors = inspect.signature(code).parameters, VECTORS
-    if "W_P" in parameters:
+    if code.__name__.startswith("forces"):  # the vectors are matrices
         vectors = VECTORS | MATRICES
     elif "x" in parameters:  # an integrand, with nodes on the last axis
         vectors = {name: np.asarray(value)[:, None] for name, value in VECTORS.items()}

@@ -75,8 +75,9 @@ def test_losses_of_ones_own(loss, exponent):
 @pytest.mark.parametrize("a", invariants.SEARCHED)
 def test_power_sum_has_the_slope_it_was_made_for(a):
     s = sp.Symbol("s", positive=True)
-    summand = invariants.power_sum(a).doit().subs(n.M, 1).doit().subs(n.s[1], s)
-    assert sp.simplify(summand.diff(s) - ((s + n.epsilon) ** n.alpha) ** a) == 0
+    for shared, c in ((sp.S.One, 1), (n.cross[n.k], n.cross[1])):
+        summand = invariants.power_sum(a, shared).doit().subs(n.M, 1).doit().subs(n.s[1], s)
+        assert sp.simplify(summand.diff(s) - ((s + n.epsilon) ** n.alpha) ** a / c) == 0
     assert sp.simplify(invariants.power_sum_decay(a) - 2 * n.rho * (1 + a * n.alpha)) == 0
 
 

@@ -1,4 +1,4 @@
-"""Forces as words in W_P: against the theory typed in, Isserlis by brute force, and what has no matrix form."""
+"""Forces on vectors: against the theory typed in, Isserlis by brute force, and what has no matrix form."""
 
 from functools import cache
 
@@ -10,48 +10,69 @@ from derivations.codegen import matrix_code
 from derivations.codegen.manifest import Manifest
 from derivations.errors import UnsupportedLossError
 from derivations.losses.catalogue import Setting
+from derivations.losses.products import LossInVectors, Product, in_vectors
+from derivations.losses.user_defined import UserDefinedLoss
 from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from derivations.theory import matrices
-from derivations.theory.matrices import TILTED, VECTORS, W_P, K
+from derivations.theory.matrices import TILTED, K, map_of
 
-Z1, Z2, T1, T2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
-P = n.lam[n.k] * Z1
-L1, L2, K2 = VECTORS[n.z1], VECTORS[n.z2], VECTORS[n.t2]
-X, Y = TILTED  # W_P L1 K^T and K2 K^T
-pairs = sp.Trace(X * Y.T) * W_P * X + (W_P * X * Y.T * X + W_P * X * X.T * Y)
-COSINE = (4 * n.Z / sp.pi) * W_P * Y * K - (8 * n.Z * n.x**2 / sp.pi) * pairs * K
+P1 = sp.IndexedBase("p1", real=True)
+P, Z1, Z2, T1, T2 = (vector[n.k] for vector in (P1, n.z1, n.z2, n.t1, n.t2))
+L1, L2, K2, LP = (map_of(vector) for vector in (n.z1, n.z2, n.t2, P1))
+X, Y = TILTED  # LP K^T and K2 K^T
+pairs = sp.Trace(Y * X.T) * X + (X * X.T * Y + X * Y.T * X)
+COSINE = (4 * n.Z / sp.pi) * Y * K - (8 * n.Z * n.x**2 / sp.pi) * pairs * K
 
 
 @pytest.mark.parametrize(
-    ("setting", "view", "expected"),
+    ("setting", "expected"),
     [
-        (Setting("euclidean"), 1, W_P * K2 - W_P**2 * L1),
-        (Setting("euclidean", isotropic=True), 1, K2 - W_P * L1),
-        (Setting("euclidean", predictor=False), 1, K2 - L1),
-        (Setting("euclidean", stop_gradient="none"), 2, W_P * L1 - K2),
-        (Setting("cosine"), 1, COSINE),
+        (Setting("euclidean"), {LP: K2 - LP}),
+        (Setting("euclidean", isotropic=True), {L1: K2 - LP}),
+        (Setting("euclidean", predictor=False), {L1: K2 - L1}),
+        (Setting("euclidean", stop_gradient="none"), {LP: K2 - LP, K2: LP - K2}),
+        (Setting("cosine"), {LP: COSINE}),
     ],
-    ids=lambda value: str(value) if isinstance(value, int) else None,
+    ids=lambda value: value.name if isinstance(value, Setting) else "",
 )
-def test_words_of_the_catalogue(setting, view, expected):
-    (found,) = matrices.expectations(setting.in_eigenbasis(), view)
-    assert found.terms == expected.doit()
-    assert found.norms == (((L1, 2, L1), (K2, 0, K2)) if setting.loss == "cosine" else ())
+def test_forces_of_the_catalogue(setting, expected):
+    (found,) = matrices.expectations(in_vectors(setting).expression)
+    assert dict(found.forces) == {vector: force.doit() for vector, force in expected.items()}
+    assert found.norms == ((LP, K2) if setting.loss == "cosine" else ())
 
 
-@pytest.mark.parametrize(
-    ("numerator", "word"), [(Z2, L2 * K.T), (Z1, L1 * K.T), (n.lam[n.k] ** 2 * Z1, W_P * X), (T2, Y)], ids=str
-)
-def test_words_beside_norms_are_tilted(numerator, word):
-    """Terms without a norm, or with a lower power of W_P than in their norm, are multiplied by K^T."""
-    (found,) = matrices.expectations(dot(Z1, SG(numerator)) / SG(norm(P) * norm(T2)), 1)
-    assert found.terms == (-(4 * n.Z / sp.pi) * word * K).doit()
+@pytest.mark.parametrize(("numerator", "word"), [(Z2, L2 * K.T), (Z1, L1 * K.T), (P, X), (T2, Y)], ids=str)
+def test_vectors_beside_norms_are_tilted(numerator, word):
+    """A vector without a norm is multiplied by K^T; for a vector with a norm, the product has a symbol."""
+    (found,) = matrices.expectations(dot(Z1, SG(numerator)) / SG(norm(P) * norm(T2)))
+    assert dict(found.forces)[L1] == (-(4 * n.Z / sp.pi) * word * K).doit()
 
 
-def test_no_force_is_no_term():
-    assert matrices.expectations(Setting("cosine").in_eigenbasis(), 2) == []
+# --- products with the predictor ------------------------------------------------------------------------------------
+
+LAM = n.lam[n.k]
+PRODUCTS = {
+    "|p - sg(z2)|^2": [("p1", LAM, "z1", False)],
+    "|W_P^2 * z1 - sg(z2)|^2": [("p1", LAM, "z1", False), ("v2", LAM, "p1", False)],
+    "|W_P * (z1 - sg(z2))|^2": [("p1", LAM, "z1", False), ("v2", LAM, "t2", True)],
+    "|(1 - W_P) * z1|^2": [("v2", 1 - LAM, "z1", False)],
+    "|W_P^0.5 * z1 - 2 * z2|^2": [("v2", sp.sqrt(LAM), "z1", False)],
+    "|W_P * (z1 * (z1 . z2))|^2": [("p1", LAM, "z1", False)],
+    "|z1 - z2|^2": [],
+}
+
+
+@pytest.mark.parametrize("text", PRODUCTS)
+def test_products_with_the_predictor_become_vectors(text):
+    found = [(str(p.vector), p.function, str(p.of), p.stopped) for p in in_vectors(UserDefinedLoss(text)).products]
+    assert found == PRODUCTS[text]
+
+
+def test_a_function_of_the_predictor_applied_to_no_vector_is_refused():
+    with pytest.raises(UnsupportedLossError, match="which is not a sum of vectors"):
+        in_vectors(UserDefinedLoss("|W_P * sg(z1 * (z1 . z2))|^2"))
 
 
 # --- moments, by brute force ----------------------------------------------------------------------------------------
@@ -80,17 +101,14 @@ def brute_force(coefficient, forms):
 
 @pytest.mark.parametrize("power", [2, 3, 4])
 def test_polynomial_forces_are_moments(power):
-    """L = (p . t)^power/power: g = (p . t)^(power - 1) W_P t, of any maps z1, t2 and any W_P."""
+    """L = (p . t)^power/power: the force on p is -(p . t)^(power - 1) t, of any maps p and t."""
     loss = dot(P, SG(T2)) ** power / power
     scope: dict = {}
-    exec("\n".join(matrix_code.matrix_functions(loss, Manifest("test"))), scope)
-    random = np.random.default_rng(power)
-    z1, t2 = random.standard_normal((2, MODES, NORMALS))
-    predictor = random.standard_normal((MODES, MODES))
-    predictor = predictor + predictor.T
-    form = z1.T @ predictor @ t2
-    expected = -brute_force(predictor @ t2, [form] * (power - 1))
-    np.testing.assert_allclose(scope["drive_on_view1"](predictor, z1, t2), expected, rtol=1e-12)
+    prediction = Product(P1, n.lam[n.k], n.z1, False)
+    exec("\n".join(matrix_code.matrix_functions(LossInVectors(loss, (prediction,)), Manifest("test"))), scope)
+    p1, t2 = np.random.default_rng(power).standard_normal((2, MODES, NORMALS))
+    expected = -brute_force(t2, [p1.T @ t2] * (power - 1))
+    np.testing.assert_allclose(scope["forces"](z1=p1, t2=t2, p1=p1), expected, rtol=1e-12)
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -103,9 +121,9 @@ REFUSED = {
     ),
     "no vector": (
         dot(sp.sin(Z1), SG(T2)),
-        r"cos\(z1\[m\]\), which is neither a representation nor a positive integer power of W_P",
+        r"cos\(z1\[m\]\), which is not a representation, or a product of one with W_P",
     ),
-    "product of components": (dot(Z1, SG(Z1 * T2)), r"not a power of W_P times a single vector"),
+    "product of components": (dot(Z1, SG(Z1 * T2)), r"not a scalar times a single vector"),
     "quartic norm": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))),
         r"t2\[k\]\*\*4 summed over modes is not a bilinear form",
@@ -117,7 +135,7 @@ REFUSED = {
     ),
     "root of W_P": (
         dot(P, SG(T2)) / SG(norm(T2) * sp.sqrt(dot(P, Z1))),
-        "divided by a norm that contains a root of W_P",
+        r"(p1\[k\]\*z1\[k\]|z1\[k\]\*p1\[k\]) summed over modes, which is not the square of a norm",
     ),
 }
 
@@ -126,4 +144,4 @@ REFUSED = {
 def test_what_has_no_matrix_form_is_refused_by_name(name):
     loss, culprit = REFUSED[name]
     with pytest.raises(UnsupportedLossError, match=culprit):
-        matrices.expectations(loss, 1)
+        matrices.expectations(loss)

@@ -43,6 +43,13 @@ def test_average_relaxes_at_the_rate_of_its_decay():
     assert sp.expand(rates.average_step() - n.decay * rates.average - (1 - n.decay) * rates.x) == 0
 
 
+def test_a_buffer_at_rest_is_the_gradient_over_one_minus_mu():
+    """b = mu b + g has the solution b = g/(1 - mu)."""
+    assert sp.expand(rates.momentum_step() - n.momentum * rates.buffer - rates.x) == 0
+    (at_rest,) = sp.solve(rates.momentum_step() - rates.buffer, rates.buffer)
+    assert sp.simplify(at_rest - rates.x / (1 - n.momentum)) == 0
+
+
 @pytest.mark.parametrize("separate_target", [False, True])
 def test_learned_predictor_of_the_euclidean_loss(separate_target):
     """dp/dt = -a_P s (n1 p - 1) - rho p; with a target of its own, 1 is v/w."""
