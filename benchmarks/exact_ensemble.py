@@ -14,7 +14,7 @@ from dynamics.numerics.compiler import compiled
 MANY, MODES, SIGMA2 = 1_000, 5, 0.1
 TIMES = np.linspace(0.0, 50.0, 60)
 RTOL, PEER_RTOL, ERROR = 1e-6, 1e-7, 1e-6  # tolerances at which both errors are near 1e-7, and the error allowed
-NODES, ENDS = (32, 20), (8.0, 6.0)  # fewest nodes, and ends of the axes, with this error for these spectra
+NODES, ENDS = (32, 20), (8.0, 6.0)  # fewest nodes for this error for these spectra, and ends of the axes
 SHARE = 20  # the peer integrates this fraction of the ensemble; its time is multiplied
 SIMULATED = 20  # steps of the simulated network that are timed
 

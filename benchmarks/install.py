@@ -16,7 +16,7 @@ from benchmarks.row import Measurement, Row
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE, FIRST, LARGEST = "ssl-dynamics", "fig2_eigenvalues", 3  # FIRST: figure of the README
-NOT_NEEDED = {"heyoka", "pytest", "hypothesis", "mypy", "ruff", "import-linter", "torch"}  # without an extra
+NOT_NEEDED = {"heyoka", "pytest", "hypothesis", "mypy", "ruff", "import-linter", "torch"}  # without extras
 GOAL = 30.0  # seconds
 
 

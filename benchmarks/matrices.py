@@ -15,7 +15,7 @@ M, N, SIGMA2 = 10, 20, 0.1
 LEARNING_RATE, STEPS, BATCH = 0.1, 1_500, 50_000
 TIMES = np.linspace(0.0, LEARNING_RATE * STEPS, 60)
 RTOL, PEER_RTOL, ERROR = 1e-3, 1e-6, 1e-6  # tolerances at which both errors are near 1e-6, and the error allowed
-NODES, ENDS = (20, 14), (7.0, 5.0)  # fewest nodes, and ends of the axes, with this error for this trajectory
+NODES, ENDS = (20, 14), (7.0, 5.0)  # fewest nodes for this error for this trajectory, and ends of the axes
 SIMULATED = 20  # steps of the simulated network that are timed
 
 Array = npt.NDArray[np.float64]

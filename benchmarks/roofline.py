@@ -21,7 +21,7 @@ from dynamics.vector_field.state import State
 from dynamics.vector_field.traced_field import TracedField
 
 MODES, MEMBERS, RTOL, WITHIN = 5, 50, 1e-7, 3.0
-ELEMENTS, TURNS = 2048, 200  # numbers of a block that stays in the cache, and operations in turn on this block
+ELEMENTS, TURNS = 2048, 200  # numbers in a block that fits into the cache, and passes over this block
 CHAINS, LENGTHS = 4, (8, 24)  # see ``_seconds_of``
 STREAMED = 8_000_000  # numbers of an array that does not fit into the cache
 REPEATS = 30
@@ -35,7 +35,7 @@ def measure() -> Row:
     tally = count_operations(model.generated.rates.integrals[0].integrand, 0.0, SIGMA2)
 
     def share(kind: str) -> float:
-        """Return the number of operations for each node and mode; modes share the operations of a node."""
+        """Return the number of operations of a kind for each node and mode; modes share the operations of a node."""
         return tally[kind, True, True] + tally[kind, True, False] / MODES
 
     added, multiplied, divided, roots = map(share, ("addition", "multiplication", "division", "square root"))
@@ -106,7 +106,7 @@ def compiled_rates(model: dyn.Model, s: np.ndarray, rule: Any) -> Callable[[], A
 
 
 def machine_speed() -> dict[str, float]:
-    """Return the seconds of an operation for each number, in compiled code, and of a byte that is read or written."""
+    """Return the seconds that compiled code takes for each operation with a number, and to read or write a byte."""
     import jax.numpy as jnp
 
     fma = _seconds_of(lambda a, number: a * 0.5 + number)
@@ -118,10 +118,10 @@ def machine_speed() -> dict[str, float]:
 
 
 def _seconds_of(operation: Callable[[Any, Any], Any]) -> float:
-    """Return the seconds of an operation for each of many numbers in the cache.
+    """Return the seconds that an operation takes for one number, if many numbers are in the cache.
 
-    Chains of operations of two lengths are timed; in the difference, the time to start and to read and write cancels.
-    Several chains run at the same time, because an operation of a chain waits for the result of the one before.
+    Chains of two lengths are timed; the times to start, to read and to write cancel in the difference. Several chains
+    run at the same time, because each operation of a chain waits for the result of the previous operation.
     """
     import jax
 

@@ -187,8 +187,8 @@ class DerivedLoss:
     rates, predictor_force : Expectation
         Rates of the modes, and the expected force on the eigenvalues of a learned predictor.
     forces : MatrixExpectation
-        Expected forces from which those on the weights of the encoder and of the predictor are computed, for correlated
-        inputs.
+        Expected forces on the vectors of the loss, from which the forces on the weights of the encoder and of the
+        predictor are computed, for correlated inputs.
     vectors : tuple of str
         Names of the vectors on which ``forces`` depend: representations, and products with the predictor.
     products : tuple of VectorProduct

@@ -22,7 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 
 LONGEST_VALUE, LONGEST_MESSAGE = 300, 1000  # largest number of characters of a value, and of a whole message
 
-SYNONYMS = {  # symbols and other names of parameters and options, and the names, one or several, of this package
+SYNONYMS = {  # other names of parameters and options, such as symbols, and the names in this package
     "rho": "weight_decay",
     "wd": "weight_decay",
     "eta": "learning_rate",
@@ -60,7 +60,7 @@ SYNONYMS = {  # symbols and other names of parameters and options, and the names
     "adam": "Momentum",
     "schedule": "schedules",
 }
-ADVICE = {  # on arrays of a type that NumPy does not order, by the letter of the type
+ADVICE = {  # advice on arrays without real numbers, by NumPy's letter for the type
     "U": "Write numbers without quotes.",
     "c": "Complex eigenvalues of a symmetric matrix are real with np.linalg.eigvalsh.",
 }
@@ -210,7 +210,7 @@ class _Excerpt(reprlib.Repr):
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array; the shape of one without entries, and of a matrix of more than 8."""
+        """First and last entries of an array; the shape and range of a matrix with no entries, or with more than 8."""
         if array.ndim > 1 and not 0 < array.size <= 8:
             numbers = array[np.isfinite(array)] if array.dtype.kind in "iuf" else array[:0]
             values = f" with values from {numbers.min():.4g} to {numbers.max():.4g}" if numbers.size else ""

@@ -27,7 +27,7 @@ SMALLEST = 1e-2  # smaller eigenvalues are not drawn
 
 
 class Data(NamedTuple):
-    """A network under the published update, and a network and the descent map under the gradient of the loss."""
+    """Two networks, one trained with each update, and the descent map for the gradient of the loss."""
 
     published: np.ndarray  # eigenvalues (T, M) of a network under the published update
     network: dyn.Trajectory  # a network under the gradient of the loss

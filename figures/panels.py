@@ -32,8 +32,8 @@ def panels_of(figure: str) -> tuple[str, ...]:
 def panel_keys(figure: str, panel: str | None) -> tuple[Any, ...]:
     """Return the keys of the data that a panel of a figure needs; () if the panel is None or needs the whole figure.
 
-    The module of a figure whose panels are computed independently has the names of its panels as ``PANELS``, and in the
-    same order ``KEYS``, the keys of the dictionary that ``compute(full, keys)`` returns.
+    If the panels of a figure are computed independently, the module of the figure lists their names in ``PANELS``. In
+    the same order, ``KEYS`` lists the keys of the dictionary that ``compute(full, keys)`` returns.
     """
     keys = getattr(importlib.import_module(f"figures.{figure}"), "KEYS", ())
     return (keys[panels_of(figure).index(panel)],) if keys and panel is not None else ()

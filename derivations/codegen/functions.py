@@ -16,8 +16,8 @@ from derivations.theory import moments
 
 Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol (or a tuple of symbols), and its value as expression or code
 
-# Code takes the variances of the noise in place of the standard deviations: for views with other second moments,
-# their counterpart may be negative (see ``dynamics.model.views``).
+# Code takes the variances of the noise in place of the standard deviations. For views with other second moments, the
+# values that take the place of the variances may be negative (see ``dynamics.model.views``).
 EXCESS = {
     n.sigma1: sp.sqrt(sp.Symbol("excess1", positive=True)),
     n.sigma2: sp.sqrt(sp.Symbol("excess2", positive=True)),

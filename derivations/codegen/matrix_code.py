@@ -1,6 +1,7 @@
-"""Write the code of the matrices E[f l^T] of forces f on vectors, from which the velocity of the weights is computed.
+"""Write the code of the matrices E[f l^T], from which the velocity of the weights is computed.
 
-l are independent normals. The code is a formula, or integrands if the forces are divided by norms.
+f are the forces on vectors, and l are independent normals. The code is a formula, or integrands if the forces are
+divided by norms.
 """
 
 import json
@@ -56,7 +57,7 @@ def matrix_functions(loss: LossInVectors, manifest: Manifest, signature: Signatu
 
 
 def _product(product: Product, signature: Signature) -> str:
-    """Return the code of a ``VectorProduct``. A function h(lambda) that is lambda itself is left out."""
+    """Return the code ``VectorProduct(...)`` of a product h(W_P) u; h is left out if h(lambda) = lambda."""
     function = product.function
     arguments = {"name": json.dumps(str(product.vector)), "of": json.dumps(str(product.of))}
     if is_power(function) and function != n.lam[n.k]:
@@ -78,7 +79,7 @@ def _names(vectors: Iterable[sp.MatrixSymbol]) -> str:
 def _roles(driven: list[sp.MatrixSymbol], vectors: list[sp.MatrixSymbol]) -> str:
     """Return the sentences of a docstring that define the forces, the normals l, and the vectors."""
     return (
-        f"f is the force on {', '.join(map(str, driven))}.\n"
-        "l are d independent standard normals, of which all vectors are linear functions.\n"
-        f"{', '.join(map(str, vectors))} (M, d): each a matrix that maps l to the vector of this name.\n"
+        f"f: the force on {', '.join(map(str, driven))} (a matrix is returned for each force).\n"
+        "l: d independent standard normals.\n"
+        f"{', '.join(map(str, vectors))} (M, d): matrices that map l to the vectors of these names.\n"
     )

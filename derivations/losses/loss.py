@@ -87,7 +87,7 @@ class SymbolicLoss(ABC):
         """True if the gradient reaches the predictor, so that the predictor may be learned."""
 
     def parameter(self, name: str) -> sp.Expr:
-        """Return the symbol of a parameter, with what is known of the parameter's value; or the value itself."""
+        """Return the value of a parameter if it is known, otherwise a symbol with the known sign of the value."""
         return sp.Symbol(name, real=True)
 
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:

@@ -1,8 +1,8 @@
-"""Write a loss in any basis: each product of a function of the predictor W_P with a vector becomes a vector itself.
+"""Write a loss without the predictor W_P: a new vector replaces each product of a function of W_P with a vector.
 
-For example, the prediction p1 = W_P z1 becomes a vector p1, and W_P occurs in the loss no more. Forces are then derived
-with respect to all vectors, and a force on p1 is a force W_P^T f on z1, and a force f z1^T on W_P. Unlike the loss in
-the eigenbasis of W_P, this form also holds if W_P is not symmetric.
+For example, a vector p1 replaces the prediction W_P z1. The forces on all vectors are then derived. By the chain rule,
+a force f on p1 is a force W_P^T f on z1 and a force f z1^T on W_P. Unlike the loss in the eigenbasis of W_P, this form
+holds in any basis, also if W_P is not symmetric.
 """
 
 from functools import cache
@@ -19,8 +19,9 @@ PREDICTIONS = {n.z1: "p1", n.z2: "p2"}
 
 
 class Product(NamedTuple):
-    """The vector ``vector`` = h(W_P) u, with a function h(lambda) of the eigenvalues of W_P, and a vector u.
+    """A product v = h(W_P) u of a function of the predictor W_P with a vector u.
 
+    vector: the symbol v. function: h(lambda), where lambda is the eigenvalue of W_P in mode ``k``. of: the symbol u.
     stopped: True if no gradient flows from the product into u. A gradient may still flow into W_P.
     """
 
@@ -33,7 +34,7 @@ class Product(NamedTuple):
 class LossInVectors(NamedTuple):
     """A loss as a function of vectors alone: of the representations z1, z2, t1, t2, and of products with W_P.
 
-    products: the products, in an order in which each product is formed of vectors before it.
+    products: the products h(W_P) u; if u is a product itself, it stands earlier in the tuple.
     """
 
     expression: sp.Expr
@@ -44,7 +45,7 @@ class LossInVectors(NamedTuple):
 def in_vectors(loss: SymbolicLoss) -> LossInVectors:
     """Return a loss as a function of vectors alone.
 
-    Raises UnsupportedLossError if a function of W_P is applied to a vector that is not a sum of representations.
+    Raises UnsupportedLossError if a function of W_P is applied to an expression that is not a sum of vectors.
     """
     named = _Products()
     expression = loss.expression(named)

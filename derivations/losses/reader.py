@@ -76,7 +76,7 @@ class tanh(sp.tanh):
 
 
 FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
-EXTREMES = {"min": sp.Min, "max": sp.Max}  # not for random numbers, because min and max are not differentiable there
+EXTREMES = {"min": sp.Min, "max": sp.Max}  # not for random numbers: both have a kink
 OF_TWO = ("dot", *EXTREMES)  # functions of two arguments
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 SYNONYMS = dict.fromkeys(("detach", "stop_gradient", "stop_grad", "stopgrad", "no_grad", "StopGradient"), "sg") | {

@@ -26,7 +26,7 @@ class UserDefinedLoss(SymbolicLoss):
     known: tuple[tuple[str, str], ...] = ()
 
     def parameter(self, name: str) -> sp.Expr:
-        """Return the symbol of a parameter, with its sign if this is known; or the value of the parameter if known."""
+        """Return the value of a parameter if it is known, otherwise a symbol with the known sign of the value."""
         known = dict(self.known).get(name)
         if known is None:
             return sp.Symbol(name, real=True)

@@ -45,7 +45,7 @@ class Explicit(SymbolicLoss):
     operators = property(lambda self: {})
 
     def parameter(self, name: str) -> sp.Expr:
-        """Return the symbol of a parameter, with what is known of the parameter's value; or the value itself."""
+        """Return the value of a parameter if it is known, otherwise a symbol with the known sign of the value."""
         return self.loss.parameter(name)
 
     def in_eigenbasis(self) -> sp.Expr:

@@ -20,7 +20,7 @@ from derivations.report.steps import tex
 from derivations.symbols import notation as n
 from derivations.theory import moments, rates
 
-MOST_TERMS, MOST_SUMS = 6, 2  # of a rate that is written as a formula, and of one of its expectations
+MOST_TERMS, MOST_SUMS = 6, 2  # limits for a formula: expectations in a rate, sums over modes in an expectation
 FORCES = r"g = -\frac{\partial L}{\partial z_1}, \quad h = -\frac{\partial L}{\partial z_2}"
 IN_EIGENBASIS = (
     r"r_m &= \frac{1}{s_m} \mathbb{E}\left[g_m \hat z_{1,m} + h_m \hat z_{2,m}\right], \qquad "

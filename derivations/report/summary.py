@@ -101,15 +101,15 @@ def correlated(setting: SymbolicLoss, learned: bool = False) -> list[Line]:
 
 
 def _matrix(product: Product) -> str:
-    """Return a function of the predictor as text: W_P, or an expression such as (W_P + 1)."""
+    """Return the matrix h(W_P) of a product h(W_P) u as text: W_P, or an expression such as (W_P + 1)."""
     matrix = MathText().doprint(product.function.subs(n.lam[n.k], sp.Symbol("W_P")))
     return matrix if product.function == n.lam[n.k] else f"({matrix})"
 
 
 def _force(vector: sp.MatrixSymbol, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for E[f l^T], the expected force f on a vector.
+    """Return the equations for E[f l^T], where f is the force on a vector and l are independent normals.
 
-    All vectors are linear maps of the independent normals l. The expectation is a formula, or a sum of integrals that
+    All vectors are linear maps of l. The expectation is a formula, or a sum of integrals that
     replace norms in a denominator (see ``matrices``); the integrand is called F_p1 for the vector p1.
     """
     title, left, lines, parts = f"force on {vector}", f"E[f_{vector} l^T]", [], []
@@ -130,7 +130,7 @@ def _force(vector: sp.MatrixSymbol, members: list[matrices.MatrixMean]) -> list[
     return [*lines, Line(title, left, sp.Add(*parts))]
 
 
-IN_WORDS = r"\^T|^[ptvz]\d$"  # left sides of equations for matrices, which are named as in words
+IN_WORDS = r"\^T|^[ptvz]\d$"  # left sides that ``_latex_words`` prints, such as E[g l^T] and p1
 RATE = sp.IndexedBase("r", real=True)[n.m]
 FORCE = sp.IndexedBase("f", real=True)[n.m]
 

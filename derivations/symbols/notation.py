@@ -43,7 +43,7 @@ cross = sp.IndexedBase("cross", positive=True)  # second moment that the views s
 STATISTICS = {n1_of: n1, n2_of: n2, D_of: D}
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)
-inverse_Delta = sp.IndexedBase("inverse_Delta", positive=True)  # in code only, in which divisions are slow
+inverse_Delta = sp.IndexedBase("inverse_Delta", positive=True)  # in code only, because divisions are slow
 S11 = sp.IndexedBase("S11", positive=True)
 S12 = sp.IndexedBase("S12", real=True)
 S22 = sp.IndexedBase("S22", positive=True)

@@ -1,4 +1,4 @@
-"""Find out whether the expected gradient of a loss is exact, and what must be known of the loss's parameters for this.
+"""Find out whether a loss has an exact expected gradient, and what must be known of its parameters for this.
 
 For example, (delta + |v|^2)^(1/2) is a norm only if delta >= 0, and |v|^q is a power of a norm only for a known q.
 """
@@ -18,7 +18,7 @@ from derivations.theory import matrices, rates
 
 @lru_cache(maxsize=256)
 def refusal(loss: SymbolicLoss, correlated: bool) -> ValueError | None:
-    """Return the error that states why a loss has no exact expected gradient; return None if it has one.
+    """Return None if a loss has an exact expected gradient, and otherwise the error that states the reason.
 
     correlated: True for inputs with any covariance, for which matrices of weights take the place of modes.
     """
@@ -38,11 +38,11 @@ def refusal(loss: SymbolicLoss, correlated: bool) -> ValueError | None:
 def with_known_parameters(
     loss: UserDefinedLoss, signs: dict[str, str], values: dict[str, str], correlated: bool
 ) -> UserDefinedLoss:
-    """Return a loss with what a derivation may assume of its parameters: as little as an exact expectation needs.
+    """Return a loss with the fewest assumptions on its parameters that an exact expectation needs.
 
-    The signs of the parameters are always assumed. If they do not suffice for an exact expectation, values are assumed
-    in addition, so that the result holds for these values alone: first those of the exponents of norms, then all. No
-    values are assumed if the expectation is not exact for any of them.
+    The signs of the parameters are always assumed. If the signs do not suffice, the values of all exponents of norms
+    are assumed too; if these do not suffice, all values. The result then holds for the assumed values alone. If even
+    all values do not suffice for an exact expectation, only the signs are assumed.
 
     signs: "positive" or "negative" for parameters of one sign. values: numbers, as text, for parameters that have a
     single value.
@@ -58,7 +58,7 @@ def with_known_parameters(
 
 
 def _assumptions(loss: UserDefinedLoss, signs: dict[str, str], values: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Yield what may be assumed of the parameters of a loss, the weakest assumption first."""
+    """Yield sets of assumptions on the parameters of a loss, the weakest first."""
     yield dict(signs)
     exponents = {name: values[name] for name in _exponents(loss) if name in values}
     if exponents:

@@ -8,7 +8,7 @@ only at zeta = 0, a set of codimension M. If F grows as eps^o at the distance ep
     E|F|^p ~ int eps^(c - 1) eps^(p o) d eps   is finite at the set if and only if   c + p o > 0.
 
 To find the order o, the distance from the set is multiplied by eps in F. Each sum over modes becomes a separate symbol
-times a power of eps, so that exactly those terms of F cancel that cancel for any number of modes. If there is only one
+times a power of eps, so that terms of F cancel only if they cancel for any number of modes. If there is only one
 mode, sums have one term, and more terms of F cancel; so the order for M = 1 is computed separately.
 
 F may also be divided by sums that are no norms. Such a sum is zero on a hypersurface, of codimension 1 for any M.

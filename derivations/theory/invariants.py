@@ -1,13 +1,13 @@
 r"""Find conserved quantities of the flow, and prove them sample by sample.
 
 The correlation eigenvalue s_m of mode m obeys ds_m/dt = 2 s_m (r_m - rho), with rate r_m and weight decay rho. The rate
-is an expectation over samples, s_m r_m = E[c_m] with c_m = g_m z1_m + h_m z2_m. Here g and h are the forces on the
+is an expectation over samples, s_m r_m = E[q_m] with q_m = g_m z1_m + h_m z2_m. Here g and h are the forces on the
 representations z1 and z2. Let lambda_m be the predictor eigenvalue of mode m. Each of two identities gives an
 invariant, a function of the state that only weight decay changes:
 
-- If sum_m lambda_m^a c_m = 0 with an exponent a, a function V(s) with dV/ds_m = lambda_m^a is an invariant.
+- If sum_m lambda_m^a q_m = 0 with an exponent a, a function V(s) with dV/ds_m = lambda_m^a is an invariant.
   For a closed-form predictor V is the power sum sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
-- If c_m = -lambda_m dL/dlambda_m in each mode, encoder and learned predictor are balanced:
+- If q_m = -lambda_m dL/dlambda_m in each mode, encoder and learned predictor are balanced:
   d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P). Here a_P is the learning rate of the predictor divided by
   that of the encoder.
 
@@ -27,7 +27,7 @@ SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # the exponents a of
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
-    """Return c_m = g_m z1_m + h_m z2_m, whose expectation over samples is s_m r_m.
+    """Return q_m = g_m z1_m + h_m z2_m, whose expectation over samples is s_m r_m.
 
     g and h are the forces of one sample on the representations z1 and z2. s_m is the correlation eigenvalue of mode m,
     and r_m the rate.

@@ -1,12 +1,12 @@
 r"""Derive the expected gradients of the weights for views of any second moments, with matrices in place of modes.
 
-If the second moments of the views are not white, the singular vectors of the weights W rotate, and there are no
-independent modes. The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the
-forces g and h on their representations, and weight decay rho.
+If the views are not white, the singular vectors of the weights W rotate, and there are no independent modes. The
+weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the forces g and h on the
+representations of these views, and weight decay rho.
 
 The loss is written as a function of vectors: of the representations, and of products such as p1 = W_P z1 (see
-``derivations.losses.products``). The forces on all vectors are derived. As a force f on p1 is a force W_P^T f on z1,
-and a force f z1^T on W_P, forces on products are passed on to representations and to the predictor by numerical code.
+``derivations.losses.products``). This module derives the forces on all vectors. A force f on the product p1 is a force
+W_P^T f on z1 and a force f z1^T on W_P; numerical code multiplies by these factors.
 
 Every vector u is written as a linear map of the same independent normals l ~ N(0, 1), u = L_u l. Then
 E[g x1^T] = E[g l^T] E[l x1^T], and Isserlis' theorem gives E[g l^T] as a sum over pairings.
@@ -50,9 +50,9 @@ class MatrixTilt(sp.Expr):
 class MatrixMean:
     """The expectations E[f l^T] (M, d), where f are the terms of forces that have the same norms in the denominator.
 
-    l (d,) are independent normals. norms: names of two vectors, by whose norms the terms are divided; or (). forces:
-    pairs of the vector on which a force acts, and the expectation. If there are no norms, the expectations are
-    ``forces``. Otherwise they are the integrals of ``forces`` over x and y in (0, oo).
+    l (d,) are independent normals. norms: two vectors, by whose norms the terms are divided; or (). forces: pairs
+    (vector on which a force acts, matrix). If there are no norms, the matrix is the expectation. Otherwise the
+    expectation is the integral of the matrix over x and y in (0, oo).
     """
 
     norms: tuple[sp.MatrixSymbol, ...]
@@ -69,7 +69,7 @@ class MatrixMean:
 
 
 def map_of(vector: sp.IndexedBase) -> sp.MatrixSymbol:
-    """Return the symbol of the matrix (M, d) that maps independent normals l to a vector; it has the vector's name."""
+    """Return the symbol of the matrix (M, d) that maps independent normals l to a vector, with the vector's name."""
     return sp.MatrixSymbol(str(vector), n.M, d)
 
 
@@ -104,7 +104,7 @@ def _order(vector: sp.IndexedBase) -> tuple[bool, str]:
 
 
 def _mean_of(term: sp.Expr) -> tuple[tuple[sp.MatrixSymbol, ...], sp.MatrixExpr]:
-    """Return the norms in the denominator of a term of a force, and its expectation or integrand (M, d)."""
+    """Return the norms by which a term of a force is divided, and the expectation or integrand (M, d) of the term."""
     coefficient, vector, forms, norms = _read(term)
     if len(norms) not in (0, 2):
         raise UnsupportedLossError(
@@ -140,11 +140,10 @@ def tilted(norms: tuple[sp.MatrixSymbol, ...]) -> list[tuple[sp.Tuple, sp.Expr]]
 
 
 def _passed_on(vector: sp.MatrixExpr, forms: list[Form]) -> sp.MatrixExpr:
-    """Return u E[l prod_j (l^T A_j l) l^T] (M, d) for a vector u l, with a product for each summand.
+    """Return u E[l prod_j (l^T A_j l) l^T] (M, d) as a sum: u (M, d) times each summand of the expectation.
 
-    l (d,) are independent normals, and A_j is the matrix of the j-th form (see ``quadratic``).
-
-    The products have fewer operations than the sum of the matrices (d, d), because M is smaller than d.
+    u l is a vector with independent normals l (d,), and A_j is the matrix of the j-th form (see ``quadratic``). The
+    products take fewer operations than the sum of the summands (d, d), because M is smaller than d.
     """
     return sp.MatAdd(*(vector * summand for summand in sp.MatAdd.make_args(_moment(forms)))).doit()
 

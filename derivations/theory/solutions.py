@@ -172,7 +172,7 @@ def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
 
 def _with_a_pole(rate: sp.Expr) -> Solution | None:
     pole, c0 = rate.coeff(lam, -1), rate.coeff(lam, 0)
-    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # with a negative pole, lambda would reach zero
+    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # otherwise lambda would reach zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
     return Solution(

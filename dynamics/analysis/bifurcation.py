@@ -54,7 +54,7 @@ class Bifurcation(Result):
         second moments differ between modes, a branch has the index of its ``mode``.
     points : tuple of SpecialPoint
         Folds and bifurcation points. A point has a ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``
-        of the surviving modes; and the index of its ``mode``, as a branch.
+        of the surviving modes. If second moments differ between modes, a point has the index of its ``mode``.
     remark : str
         The reason, if there are no equilibria; otherwise empty, or a remark on the equilibria.
     """
@@ -103,7 +103,7 @@ class Bifurcation(Result):
 
     @property
     def is_quick_to_draw(self) -> bool:
-        """True if there is a branch, for the card in a notebook; otherwise its facts state why there is none."""
+        """True if there is a branch to draw on the card in a notebook; without a branch, the card states the reason."""
         return bool(self.branches)
 
     def _line(self, branch: EquilibriumBranch) -> str:
@@ -212,7 +212,7 @@ def bifurcation(
 
 
 def _diagram(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> Bifurcation:
-    """Return the diagram of a model; if the second moments of the views differ between modes, that of each mode."""
+    """Return the diagram of a model; if second moments differ between modes, it has the branches of each mode."""
     branches: list[EquilibriumBranch] = []
     points: list[SpecialPoint] = []
     remarks, members = [], fixed_points.by_mode(model)

@@ -176,7 +176,7 @@ class IndependentModes:
         r is the rate, c the second moment that the views share, and rho the weight decay. value: value of the
         parameter. lam: predictor eigenvalue of the mode. Both may be complex; then the result is complex.
         """
-        # What is derived for a user-defined loss may hold for parameters of one sign only.
+        # The code that is derived for a user-defined loss may hold for parameters of one sign only.
         model = self.at(np.real(value)) if self.parameter in self.model.loss_parameters else self.model
         p, one = model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(model)(one, np.array([lam]), one, *p.of_expectations)
@@ -235,7 +235,7 @@ def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> 
 
         margin, s = np.array([excess(eta) for eta in values]), float(equilibrium.s[0])
         at_values = (equilibrium,) * len(values)
-        noise = values * equilibrium.growth_error  # of a multiplier 1 + eta g, with the growth rate g
+        noise = values * equilibrium.growth_error  # error of a multiplier 1 + eta g; g: growth rate
         branch = EquilibriumBranch(values, np.full(len(values), s), equilibrium.surviving, margin < -noise, at_values)
         crossings = _crossings(values, margin, noise, excess)
         branches.append((branch, [SpecialPoint(_loss_of_stability(equilibrium, eta), eta, s) for eta in crossings]))

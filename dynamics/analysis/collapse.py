@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distance from the fixed point is at most this
-MOST_MODES = 50  # of a picture that is drawn in a fraction of a second
+MOST_MODES = 50  # largest number of modes of a picture that is drawn in a fraction of a second
 
 OUTCOMES = ("equal modes", "unequal modes", "partial collapse", "collapse", "divergence")
 
@@ -162,7 +162,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
       0.5 converges to 0.947214: attracted from below
     """
     check_model(model)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if not _is_decided(model):
         errors.reject("model", f"have fixed points that determine the limit of the flow {OTHERWISE}", model)
     check_analysed(model)

@@ -160,7 +160,10 @@ def _rate(model: Model, eigenvalues: list[float]) -> float:
 
 
 def _predictor(model: Model, s: Array) -> Array:
-    """Return the predictor eigenvalues at correlation eigenvalues s; they are zero if the predictor is learned."""
+    """Return the predictor eigenvalues at correlation eigenvalues s.
+
+    Those of a learned predictor are taken to be zero.
+    """
     return np.asarray(predictor(model.structure, model.parameters, initial(model.structure, s, 0.0), s), float)
 
 

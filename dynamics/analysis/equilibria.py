@@ -160,8 +160,8 @@ def equilibria(
 
     With momentum mu, a step is linearised together with the buffer of each variable. A perturbation with the growth
     rate -h in the flow is then stable up to the learning rate 2 (1 + mu)/h (heavy ball). At a fixed point, decoupled
-    weight decay acts as the weight decay (1 - mu) rho. The collapse boundary is left out there, because runs start with
-    a buffer of zero.
+    weight decay acts as the weight decay (1 - mu) rho. The collapse ``boundary`` is then left out, because runs start
+    with a buffer of zero, but the buffer is not zero at a fixed point.
 
     References
     ----------
@@ -214,7 +214,7 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None, momentum:
     combinations: Iterable[tuple[SurvivingModes | CollapsedMode, ...]] = (
         product(*states) if len(members) > 1 else combinations_with_replacement(states[0], modes)
     )
-    is_moving = model.needs_learning_rate or model.structure.predictor == "learned"  # also something but the encoder
+    is_moving = model.needs_learning_rate or model.structure.predictor == "learned"  # not the encoder alone
     has_buffer = momentum is not None and momentum.decoupled  # a buffer that is zero at first, but not at fixed points
     share = 1.0 if momentum is None else momentum.decay_at_rest
     remedy = "As modes are independent, the equilibria of fewer modes are sufficient."
@@ -230,7 +230,7 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None, momentum:
 
 
 def _boundary(surviving: list[SurvivingModes], collapsed: CollapsedMode) -> float | None:
-    """Return the eigenvalue below which a mode collapses, for an encoder that is the only variable; None if none."""
+    """Return the eigenvalue below which a mode collapses, or None; the encoder must be the only dynamical variable."""
     unstable = (mode.s for mode in surviving if (mode.growth.real > 0).any())
     return None if collapsed.recovers else min(unstable, default=None)
 
@@ -244,7 +244,10 @@ def _remark(members: tuple[Model, ...]) -> str:
 
 
 def _for_modes(values: list[float | None]) -> float | Array | None:
-    """Return the value for each mode as an array; a single value is for all modes. None if all values are None."""
+    """Return the values of the modes as an array, in which nan stands for None.
+
+    A single value, which holds for all modes, is returned unchanged. If all values are None, the result is None.
+    """
     if len(values) == 1 or all(value is None for value in values):
         return values[0]
     return np.array([np.nan if value is None else value for value in values])

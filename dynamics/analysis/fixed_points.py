@@ -33,7 +33,7 @@ NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     check_model(model)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
         errors.reject("model", requirement, model)
@@ -90,8 +90,9 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
 
 
 def surviving_modes(model: Model, eta: float | None, momentum: Momentum | None) -> list[SurvivingModes]:
-    """Return an independent mode at each of its fixed points above zero, the largest first; eta: as above.
+    """Return an independent mode at each of its fixed points above zero, the largest first.
 
+    eta: learning rate of a model with an EMA target or tracking, whose flow depends on eta; None for other models.
     momentum: momentum of the descent map.
     """
     roots = [(eigenvalue_of(model, lam), lam) for lam in single_mode_roots(model)]

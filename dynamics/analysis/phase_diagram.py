@@ -172,7 +172,7 @@ def phase_diagram(
      ['equal modes' 'collapse']]
     """
     check_model(model)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if model.batch_shape:
         requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"
         errors.reject("model", requirement, model)

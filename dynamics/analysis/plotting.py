@@ -27,7 +27,7 @@ POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of fold or bifurcat
     "neimark-sacker": {"marker": "P"},
 }
 STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of stable and other parts
-PHASES = {  # colours of the outcomes: their lightness differs, so that all readers and a print in grey show them
+PHASES = {  # colours of the outcomes; they differ in lightness, for colour-blind readers and for prints in grey
     "collapse": "#2B2B2B",
     "divergence": "#993404",
     "oscillation": "#AA4499",
@@ -67,8 +67,8 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw one row for each fixed point, with a marker at each of its eigenvalues.
 
     Markers are filled for stable, grey for marginal and open for unstable fixed points. The number above a marker is
-    the number of modes with this eigenvalue; if the order of modes matters, the numbers are those of these modes.
-    Without fixed points, the axes state the reason.
+    the number of modes with this eigenvalue; if the order of modes matters, the numbers above a marker are the indices
+    of the modes, from 1. Without fixed points, the axes state the reason.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = titled_axes(ax, equilibria.model, height)

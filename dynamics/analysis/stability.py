@@ -24,7 +24,7 @@ from dynamics.vector_field.eigenmode_state import Rates, eigenvalues_of, initial
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import Forces, State
 
-MARGINAL = 1e-7  # growth rates below this fraction of the rates count as zero: errors of quadrature and differences
+MARGINAL = 1e-7  # growth rates below this fraction of the rates are zero within numerical errors
 STEP = 0.01  # relative step of central differences; the error of the differences is of sixth order in this step
 STEP_AT_KINK = 1e-5  # relative step for a normalized predictor, which has a kink where the largest modes are equal
 SEARCHED = np.geomspace(1e-3, 1e3, 43)  # learning rates, times the size of the rates, at which stability is tested
@@ -150,11 +150,11 @@ class Jacobian(Value):
         return size if np.isfinite(size) else 0.0
 
     def of_flow(self, eta: float | None, neutral: int) -> Complex:
-        """Return the eigenvalues of the Jacobian of the flow, without the ``neutral`` ones that are nearest to 0."""
+        """Return the eigenvalues of the flow's Jacobian, without the ``neutral`` eigenvalues that are nearest to 0."""
         return self._spectrum(partial(velocity, self.model.parameters), eta, neutral, 0.0)
 
     def of_map(self, eta: float, neutral: int) -> Complex:
-        """Return the eigenvalues of the Jacobian of the descent map, without the ``neutral`` ones nearest to 1."""
+        """Return the eigenvalues of the descent map's Jacobian, without the ``neutral`` eigenvalues nearest to 1."""
         parameters = step_parameters(self.model, self.momentum)
         return self._spectrum(partial(step, parameters, momentum=self.momentum), eta, neutral, 1.0)
 

@@ -90,7 +90,8 @@ def convergence_time(
     >>> dyn.convergence_time(dyn.Model("euclidean"), [0.01, 0.1], 0.9).round(3).tolist()
     [52.841, 6.642]
     """
-    _has_eigenmodes(model)
+    check_model(model)
+    model.check_white_inputs()
     s0, eta = model.check_eigenvalues(s0), model.check_learning_rate(learning_rate)
     within, rtol = errors.positive_number("within", within), errors.positive_number("rtol", rtol)
     levels = _levels(level, s0.shape)
@@ -142,7 +143,8 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     >>> dyn.effective_rates(dyn.Model("euclidean"), [0.01, 1.0]).round(4).tolist()
     [0.0394, -2.0]
     """
-    _has_eigenmodes(model)
+    check_model(model)
+    model.check_eigenmodes()
     if model.structure.predictor == "learned" or model.needs_learning_rate:
         errors.reject(
             "model",
@@ -176,11 +178,6 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
             velocity = eigenvalues.velocity(moved, p.cross * field.of_eigenvalues(moved), p.rho)
             slopes += sign * coefficient * velocity.diagonal(axis1=-2, axis2=-1) / (STEP * s[:, 0])
     return slopes.reshape(shape)
-
-
-def _has_eigenmodes(model: Model) -> None:
-    check_model(model)
-    model.check_white_inputs()
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:

@@ -27,7 +27,7 @@ class Exit(IntEnum):
     CLOSED_PIPE = 141
 
 
-# 1 and 2 are used as by grep and diff: the answer is no, and the question is wrong; click has 2 for wrong options, too.
+# As for grep and diff, 1 means that the answer is no, and 2 that the question is wrong; click uses 2 for wrong options.
 # Python's own status of an unhandled exception is 1, which would read as a check that does not hold; 70 is EX_SOFTWARE
 # of sysexits.h. 130 and 141 are what a shell reports for SIGINT and SIGPIPE.
 MEANINGS = {

@@ -29,7 +29,7 @@ Eigenvalue dynamics of non-contrastive self-supervised learning. To try first:
 
 
 class Command(click.Command):
-    """A command; messages for options that are missing, or written in another form, state the right ones."""
+    """A command; its messages on wrong options, or on values in a wrong form, give hints."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options of the command; raises a usage error, with a hint."""

@@ -38,7 +38,7 @@ def option_hint(command: click.Command, flag: str) -> str:
 
 
 def word_hint(command: click.Command, words: list[str]) -> str:
-    """Return how a value that has another form in ``words``, a command line, is written; "" if there is none."""
+    """Return how to write a value that has a wrong form in the command line ``words``; "" if there is no hint."""
     by_flag = {flag: option for option in command.params if isinstance(option, click.Option) for flag in option.opts}
     losses = options(Model)["loss"].choices if "--loss" in by_flag else ()
     for position, word in enumerate(words):

@@ -24,7 +24,7 @@ TRAJECTORY = ("text", "json", "csv", "npz", "nc", *PICTURES)
 
 @dataclass(frozen=True)
 class Printed:
-    """A value without a text of its own, such as an array, as a command prints it.
+    """A value, such as an array, with the text that a command prints for it.
 
     value: the value, for JSON. text: the value as text. status: "complete", or how the computation ended. draw:
     function that draws the value, and returns matplotlib Axes. animate: function that writes an animation to a path.
@@ -47,7 +47,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where and in which format a command writes its result.
+    """The place to which a command writes its result, and the format of the result.
 
     out: path of a file, "-" for the standard output, or None. form: format of ``out``. as_json: True to print JSON
     instead of text.
@@ -110,9 +110,9 @@ def check_path(out: str) -> None:
 def prints(*formats: str, required: bool = False) -> Callable[..., Any]:
     """Return a decorator for commands that return a result: the result is printed, and written to ``--out``.
 
-    The decorator adds the options ``--out``, ``--format`` and ``--json``. The exit status states how the computation
-    of the result ended. formats: formats in which the result can be written; text is printed, unless it is none of
-    them. required: True if ``--out`` is required.
+    The decorator adds the options ``--out``, ``--format`` and ``--json``. The exit status states how the computation of
+    the result ended. formats: formats in which the result can be written; the result is printed only if "text" is one
+    of these. required: True if ``--out`` is required.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

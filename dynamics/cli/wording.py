@@ -26,9 +26,9 @@ def in_options(message: str, command: click.Command, renamed: Mapping[str, str] 
     For example, "Argument `learning_rate` must" becomes "--learning-rate must", "method='auto'" becomes
     "--method auto", and "NoPredictor()" becomes "no predictor (--no-predictor)". renamed: names of arguments, and the
     options that replace them; all other arguments are known from the command and the options of a model. The text of
-    a model, which is that of Python, stays as it is.
+    a model stays as it is in Python.
     """
-    if command.name == "sweep":  # the names are keys of its file, which are those of Python
+    if command.name == "sweep":  # messages name keys of its file, which are the same as in Python
         return message
     names = {**_flags(command), **renamed}
     message, models = _without_models(message)
@@ -81,12 +81,12 @@ def _closing(message: str, start: int) -> int:
 
 
 def _command(quoted: str) -> str:
-    """Return the name of a function, in backticks, as that of its command; other words stay as they are."""
+    """Return the command for a function whose name is in backticks; return other words unchanged."""
     return quoted.replace("_", "-") if quoted.strip("`") in dir(dyn) else quoted
 
 
 def _assigned(match: re.Match[str], names: Mapping[str, str]) -> str:
-    """Return the option with a value that stands for an assignment such as "method='auto'"."""
+    """Return the option and value that replace an assignment such as "method='auto'"."""
     name, value = match[1], match[3]
     if name not in names:
         return match[0]

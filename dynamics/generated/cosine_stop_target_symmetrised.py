@@ -265,9 +265,9 @@ def predictor_force_integrand_2(x, y, s, lam, ratio, excess1, excess2):
 def forces_integrand_1(x, y, z1, z2, t1, t2, p1, p2):
     """Return the integrands (M, d) of integrals over x, y in (0, oo).
 
-    The integrals are terms of the expectations E[f l^T] over Gaussian views. f is the force on p1. l are d independent
-    standard normals, of which all vectors are linear functions. z1, z2, t1, t2, p1, p2 (M, d): each a matrix that maps
-    l to the vector of this name.
+    The integrals are terms of the expectations E[f l^T] over Gaussian views. f: the force on p1 (a matrix is returned
+    for each force). l: d independent standard normals. z1, z2, t1, t2, p1, p2 (M, d): matrices that map l to the
+    vectors of these names.
     """
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, p1, y, t2)
@@ -282,9 +282,9 @@ def forces_integrand_1(x, y, z1, z2, t1, t2, p1, p2):
 def forces_integrand_2(x, y, z1, z2, t1, t2, p1, p2):
     """Return the integrands (M, d) of integrals over x, y in (0, oo).
 
-    The integrals are terms of the expectations E[f l^T] over Gaussian views. f is the force on p2. l are d independent
-    standard normals, of which all vectors are linear functions. z1, z2, t1, t2, p1, p2 (M, d): each a matrix that maps
-    l to the vector of this name.
+    The integrals are terms of the expectations E[f l^T] over Gaussian views. f: the force on p2 (a matrix is returned
+    for each force). l: d independent standard normals. z1, z2, t1, t2, p1, p2 (M, d): matrices that map l to the
+    vectors of these names.
     """
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, p2, y, t1)

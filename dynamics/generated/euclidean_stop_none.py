@@ -73,8 +73,8 @@ def predictor_force(s, lam, ratio, excess1, excess2):
 def forces(z1, t2, p1):
     """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    f is the force on p1, t2. l are d independent standard normals, of which all vectors are linear functions. z1, t2,
-    p1 (M, d): each a matrix that maps l to the vector of this name.
+    f: the force on p1, t2 (a matrix is returned for each force). l: d independent standard normals. z1, t2, p1 (M, d):
+    matrices that map l to the vectors of these names.
     """
     return -p1 + t2, -t2 + p1
 

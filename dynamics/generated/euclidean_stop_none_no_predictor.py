@@ -51,8 +51,8 @@ def rates(s, lam, ratio, excess1, excess2):
 def forces(z1, t2):
     """Return the exact expectations E[f l^T] (M, d) over Gaussian views.
 
-    f is the force on t2, z1. l are d independent standard normals, of which all vectors are linear functions. z1, t2
-    (M, d): each a matrix that maps l to the vector of this name.
+    f: the force on t2, z1 (a matrix is returned for each force). l: d independent standard normals. z1, t2 (M, d):
+    matrices that map l to the vectors of these names.
     """
     return -t2 + z1, -z1 + t2
 

@@ -127,6 +127,10 @@ def _states_matrices(model: Model) -> bool:
     return isinstance(model.views, MatrixViews)
 
 
+def _keeps_samples(model: Model) -> bool:
+    return isinstance(model.views, MatrixViews) and model.views.samples is not None
+
+
 def _is_not_in_the_catalogue(model: Model) -> bool:
     return not _derived(model) and model.catalogue_key not in catalogue.MODULES
 
@@ -185,8 +189,9 @@ RULES = (
     ),
     CombinationRule(
         "views",
-        "be white or have moments of each mode for this loss, because {model.generated.no_matrices}",
-        lambda model: _has_no_matrix_form(model) and _states_matrices(model),
+        "be white, have moments of each mode or keep measured samples for this loss, because "
+        "{model.generated.no_matrices}",
+        lambda model: _has_no_matrix_form(model) and _states_matrices(model) and not _keeps_samples(model),
     ),
     CombinationRule(
         "stop_gradient",
@@ -216,8 +221,8 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() or EMA(...) for correlated inputs and views of matrices, because the directions of view 2 then do "
-        "not stay those of the modes",
+        "be Shared() or EMA(...) for correlated inputs and views of matrices, because modes then rotate "
+        "away from the directions of view 2",
         lambda model: isinstance(model.target, Reconstruction) and model.by_weights,
     ),
     CombinationRule(

@@ -18,8 +18,8 @@ ROWS = 16_384  # samples of an array that are processed at once
 class Moments(NamedTuple):
     """Second moments E[x1 x1^T], E[x2 x1^T] and E[x2 x2^T] (N, N) of two views, and how they were measured.
 
-    number: number of samples. standard_errors: those of the three matrices, for independent samples. samples: the
-    samples (B, N) of both views, if they are kept. All three are None for moments that were given.
+    number: number of samples. standard_errors: standard errors of the three matrices, for independent samples. samples:
+    the samples (B, N) of both views, if they are kept. All three are None for moments that were given.
     """
 
     online: FloatArray
@@ -76,7 +76,7 @@ def _augmented(pixels: FloatArray, augmentation: Any, draws: int, seed: int) -> 
 
 
 def _batches(x1: Any, draws: int | None) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Return an iterator over validated batches (x1, x2); x1: iterable of batches, or function of their number."""
+    """Return an iterator over validated batches (x1, x2); x1: iterable of batches, or function of a batch's number."""
     if callable(x1):
         if draws is None:
             errors.reject("draws", "be the number of batches to draw, because `x1` is a function", draws)
@@ -85,9 +85,7 @@ def _batches(x1: Any, draws: int | None) -> Iterator[tuple[FloatArray, FloatArra
     elif isinstance(x1, Iterable) and not hasattr(x1, "__array__"):
         batches = x1
     else:
-        errors.reject(
-            "x2", "be given with samples `x1`, because a pair of views has the moments that are measured", None
-        )
+        errors.reject("x2", "be given with samples `x1`, because the moments of both views are measured together", None)
     for batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             errors.reject("x1", "yield pairs (x1, x2) of samples of both views", batch)

@@ -84,8 +84,8 @@ class Model(Value):
         lambda leaves the loss unchanged, and the gain 1 gives the isotropic version of the loss. The gain also
         determines the stop-gradients.
     depth : int, default 1
-        Number L of layers of a deep linear encoder W = W_L ... W_1. The layers have aligned singular vectors, and
-        initially equal singular values, so that modes stay apart.
+        Number L of layers of a deep linear encoder W = W_L ... W_1. The layers have aligned singular vectors, which
+        therefore do not rotate, and initially equal singular values.
     views : Views, optional
         Second moments of the two views, such as ``Views.modes(online, cross, target)`` for moments that differ between
         modes. The options ``noise`` and ``inputs`` are short forms for the most common views.
@@ -317,8 +317,8 @@ class Model(Value):
     def derivation_of_rates(self) -> "Setting | UserDefinedLoss":
         """Symbolic form of the loss, from which ``derivations`` derives gradients and rates.
 
-        It states what is assumed of the parameters of a user-defined loss: their signs and, if exact rates exist only
-        for some values, their values.
+        This form states the assumptions about the parameters of a user-defined loss: their signs and, if exact rates
+        exist only for some values, their values.
         """
         from derivations.losses.user_defined import UserDefinedLoss
         from derivations.theory.closure import with_known_parameters
@@ -367,7 +367,7 @@ class Model(Value):
 
     @cached_property
     def _parameter_values(self) -> dict[str, Any]:
-        """Values of the parameters; those of the noise are left out if the views have moments of their own."""
+        """Values of the parameters; the noise is left out if the second moments of the views contain it."""
         is_white = self.views is None or isinstance(self.views, WhiteViews)
         absent = () if is_white else options(self)["noise"].parameters("noise", self.noise)
         return {name: value for name, value in parameters_of(self).items() if name not in absent}
@@ -502,6 +502,7 @@ class Model(Value):
     check_predictor_weights = starts.check_predictor_weights
     check_layers = starts.check_layers
     check_one_layer = starts.check_one_layer
+    check_eigenmodes = starts.check_eigenmodes
     check_eigenvalues = starts.check_eigenvalues
 
 
@@ -520,7 +521,8 @@ def _without_implied(description: Any) -> Any:
     """Return the description of a model without a stop-gradient that has no effect.
 
     Version 0.2 and before wrote the stop-gradient "target" also for user-defined losses and gains. Such a description
-    contains all options of that version; in one that is written by hand, the stop-gradient is refused instead.
+    contains all options of that version. In any other description, such as one that is written by hand, the
+    stop-gradient is kept, and is refused later.
     """
     written = {name for name, default in defaults(Model).items() if default is not None} - LATER
     if not isinstance(description, dict) or not written <= description.keys():

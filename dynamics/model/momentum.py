@@ -72,10 +72,10 @@ class Momentum(Value):
 
     @property
     def decay_at_rest(self) -> float:
-        """Factor of the weight decay at fixed points, where the gradient balances it.
+        """Factor by which momentum changes the weight decay at fixed points.
 
-        At a fixed point the buffer is 1/(1 - mu) times the gradient. A decay that does not enter the buffer therefore
-        counts 1 - mu times.
+        At a fixed point the buffer is 1/(1 - mu) times the gradient, and weight decay balances the buffer. Weight decay
+        that does not enter the buffer therefore acts like the weight decay (1 - mu) rho.
         """
         return 1 - self.mu if self.decoupled else 1.0
 
@@ -108,5 +108,5 @@ def check_momentum(momentum: Any) -> Momentum | None:
 
 
 def momentum_settings(momentum: Momentum | None) -> dict[str, Any]:
-    """Return the entry for the momentum in the settings of a trajectory; none without momentum."""
+    """Return the entry for the momentum in the settings of a trajectory; an empty dictionary without momentum."""
     return {} if momentum is None else {"momentum": momentum.plain}

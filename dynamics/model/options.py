@@ -425,9 +425,10 @@ def shown_expression(expression: Any, swept: Collection[str] = ()) -> str:
 
 
 def changed(part: Any, swept: Collection[str] = ()) -> list[str]:
-    """Return the names of the options of a model or component whose value is not the default, nor implied by it.
+    """Return the names of the options of a model or component whose value differs from the default.
 
-    swept: names of parameters whose values do not count.
+    An option also counts as unchanged if its value is the one that None stands for. swept: names of parameters whose
+    values do not count.
     """
     described = options(part)
     return [

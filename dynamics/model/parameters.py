@@ -26,7 +26,7 @@ class Parameters(NamedTuple):
     tracking: Any = 0.0  # decay per step of the tracked correlation
     rate_ratio: Any = 1.0  # learning rate of a learned predictor divided by that of the encoder
     decay: Any = 0.0  # decay per step of an EMA target
-    excess1: Any = 0.0  # second moment of view 1 over that which the views share, minus 1; the variance of white noise
+    excess1: Any = 0.0  # second moment of view 1 divided by ``cross``, minus 1; the variance of white noise
     excess2: Any = 0.0  # the same for view 2
     cross: Any = 1.0  # second moment that the views share, by which the force on the encoder is multiplied
     rho: Any = 0.0  # weight decay
@@ -53,7 +53,7 @@ class Parameters(NamedTuple):
         """Return the components of two views along the modes, in units of the second moment that they share.
 
         x, noise1, noise2: independent standard normal numbers (..., M). A view is the sum of x and its noise. If a view
-        has a smaller second moment than the views share, it is the regression on the other view, plus noise.
+        has a smaller second moment than the views share, this view is the regression on the other view, plus noise.
         """
         with np.errstate(invalid="ignore"):  # square roots of negative numbers are not used
             view1, view2 = (x + excess**0.5 * xi for excess, xi in ((self.excess1, noise1), (self.excess2, noise2)))

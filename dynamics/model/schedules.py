@@ -1,7 +1,8 @@
 """Define schedules: values of the learning rate and of parameters of a model that change during a run.
 
 Runs in steps take a number, an array with one value for each step, or a function of the step; the flow takes a number
-or a function of time. Only parameters of the update rule have schedules, because rates do not depend on them.
+or a function of time. Only the learning rate and parameters of the update rule (weight decay, and decays of exponential
+averages) have schedules, because the expected gradient of the loss does not depend on these parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,9 +22,9 @@ FloatArray = npt.NDArray[np.float64]
 
 PerStep: TypeAlias = npt.ArrayLike | Callable[[Any], Any]  # a number, values for all steps, or a function of the step
 
-FIELDS = {"weight_decay": "rho", "decay": "decay", "tracking": "tracking"}  # of ``Parameters``, by parameter
+FIELDS = {"weight_decay": "rho", "decay": "decay", "tracking": "tracking"}  # fields of ``Parameters``, by parameter
 CHECKS = {"weight_decay": errors.non_negative, "decay": checks.decay, "tracking": checks.decay_below_one}
-SAME = 1e-5  # relative difference of values of a function that is due to rounding in single precision
+SAME = 1e-5  # relative difference up to which two values of a function are equal: rounding in single precision
 PER_STEP = "be a number, an array with one value for each of the {count} steps, or a function of the step"
 IN_TIME = "be a number, or a function of time"
 
@@ -61,7 +62,7 @@ class StepSchedules(NamedTuple):
         return not self.parameters and not np.ndim(self.learning_rate)
 
     def at(self, number: Any) -> tuple[Any, dict[str, Any]]:
-        """Return the learning rate of a step, and the values for fields of ``Parameters``; number: steps before it."""
+        """Return the learning rate of step ``number``, from 0 on, and the values for fields of ``Parameters``."""
         values = {FIELDS[name]: _at(values, number) for name, values in self.parameters.items()}
         return _at(self.learning_rate, number), values
 
@@ -95,7 +96,7 @@ class TimeSchedules(NamedTuple):
 
     @classmethod
     def of(cls, model: Model, times: FloatArray, learning_rate: Any, schedules: Any = None) -> "TimeSchedules":
-        """Return the schedules that arguments of ``solve`` describe; raises ArgumentError if one is not valid."""
+        """Return the schedules that arguments of ``solve`` describe; raises ArgumentError if an argument is invalid."""
         rate, settings = learning_rate, {}
         if callable(rate):
             model.check_learning_rate(1.0)
@@ -192,7 +193,8 @@ def _evaluated(name: str, function: Callable[[Any], Any], points: npt.NDArray[An
     """Return the values of a function at all points (T,).
 
     The function is called once with all points. It is called with one point after another if it does not return an
-    array of the same shape, or if the first or the last value differs from that at the single point.
+    array of the same shape, or if its first or last value differs from the value that the function returns for this
+    point alone.
     """
     if not len(points):  # the value at step 0 stands for a schedule of no steps
         return _one_by_one(name, function, np.zeros(1, points.dtype))[0]

@@ -74,7 +74,7 @@ def check_white_views(model: Model) -> None:
 
     Analyses of modes call this function, because their formulas hold for modes with equal moments.
     """
-    check_white_inputs(model)
+    check_eigenmodes(model)
     if model.views is not None:
         requirement = "have white views, because this analysis is not available for moments that differ between modes"
         errors.reject("model", requirement, model)
@@ -249,6 +249,11 @@ def check_white_inputs(model: Model) -> None:
             "models use `solve` and `iterate`, from weights)"
         )
         errors.reject("model", requirement, model)
+
+
+def check_eigenmodes(model: Model) -> None:
+    """Raise ArgumentError unless inputs are white and each dynamical variable has one value for each mode."""
+    check_white_inputs(model)
     check_one_layer(model)
 
 

@@ -1,12 +1,13 @@
 r"""Define the second moments of the two views of a model, by mode or as matrices.
 
 Let the views x1 and x2 have the second moments E[x1 x1^T], E[x2 x1^T] and E[x2 x2^T], and suppose that the three
-matrices and W^T W have the same eigenvectors. Then modes stay apart, as for white inputs. Mode m has the moments
-n1_m = E[x1_m^2], c_m = E[x1_m x2_m] and n2_m = E[x2_m^2], where x1_m and x2_m are the components of the views along an
-eigenvector. In units in which the views share the second moment 1, the singular value of the mode is
-w_m = c_m^(1/2) ||W_m||, and the moments are n1_m/c_m = 1 + excess1_m and n2_m/c_m = 1 + excess2_m. Therefore all rates
-are those of white views whose noise has the variances excess1_m and excess2_m, and only the force on w_m is multiplied
-by c_m. The correlation of the representations has the eigenvalues s_m = w_m^2 = c_m ||W_m||^2.
+matrices and W^T W have the same eigenvectors. Then the eigenvectors do not change in time, as for white inputs. Mode m
+has the moments n1_m = E[x1_m^2], c_m = E[x1_m x2_m] and n2_m = E[x2_m^2], where x1_m and x2_m are the components of the
+views along an eigenvector. Let the unit of both components be c_m^(1/2), so that the views share the second moment 1.
+Then the singular value of the mode is w_m = c_m^(1/2) ||W_m||, where ||W_m|| is the singular value of W, and the
+moments are n1_m/c_m = 1 + excess1_m and n2_m/c_m = 1 + excess2_m. Therefore all rates are those of white views whose
+noise has the variances excess1_m and excess2_m, and only the force on w_m is multiplied by c_m. The correlation of the
+representations has the eigenvalues s_m = w_m^2 = c_m ||W_m||^2.
 
 If the matrices have different eigenvectors, the dynamics is that of the weights. The correlation of the representations
 is then C = W S W^T, where S is the second moment that the views share: the symmetric part of E[x2 x1^T], without its
@@ -81,7 +82,7 @@ class Views(Value):
     @staticmethod
     @isolated
     def modes(online: npt.ArrayLike, cross: npt.ArrayLike, target: npt.ArrayLike) -> "ModeViews":
-        r"""Return views whose second moments differ between modes, such as those of augmentations along some inputs.
+        r"""Return views whose second moments differ between modes, as for an augmentation of only some inputs.
 
         Parameters
         ----------
@@ -104,7 +105,7 @@ class Views(Value):
 
         Notes
         -----
-        The moments are not centred: a mean of the inputs is one more direction. With inputs of variance Sigma_m and
+        The moments are not centred: means of the views contribute to the moments. With inputs of variance Sigma_m and
         noise of variance nu_m, c_m = Sigma_m and n1_m = n2_m = Sigma_m + nu_m. If a part of the input is masked in view
         1 alone, n1_m < n2_m.
 
@@ -164,8 +165,8 @@ class Views(Value):
         Notes
         -----
         The Euclidean losses depend on the views through these moments alone: theory holds for views of any
-        distribution. For losses that divide by norms, theory assumes Gaussian views. The moments are not centred: a
-        mean of the inputs is one more direction.
+        distribution. For losses that divide by norms, theory assumes Gaussian views. The moments are not centred: means
+        of the views contribute to the moments.
 
         Examples
         --------
@@ -210,7 +211,7 @@ class Views(Value):
         draws : int, optional
             Number of batches, if x1 is a function.
         center : bool, default False
-            Subtract the means of both views. By default, a mean of the inputs is one more direction.
+            Subtract the means of both views. By default, the means contribute to the second moments.
 
         Returns
         -------
@@ -344,7 +345,7 @@ class ModeViews(Views):
 
     @property
     def root(self) -> FloatArray:
-        """Square root (M, M) of the second moments that the views share, of one model."""
+        """Square root (M, M) of the second moments that the views share, for the first member of an ensemble."""
         return np.diag(np.sqrt(self.cross.reshape(-1, self.count)[0]))
 
     @property
@@ -402,7 +403,7 @@ class MatrixViews(Views):
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
-        """Excess of the second moments of either view over those that the views share, as a mean over inputs.
+        """Mean over inputs of the excess of each view's second moments over the moments that the views share.
 
         The excess is zero for both views only if the views are equal.
         """
@@ -419,7 +420,7 @@ class MatrixViews(Views):
 
     @cached_property
     def joint_roots(self) -> tuple[FloatArray, FloatArray]:
-        """Matrices R1 and R2 (N, d), for which R1 l and R2 l with independent standard normals l have these moments."""
+        """Matrices R1, R2 (N, d); views R1 l and R2 l have these moments if l are d independent standard normals."""
         values, vectors = np.linalg.eigh(_joint(self.online, self.cross, self.target))
         present = values > NEGATIVE * values.max()
         roots = vectors[:, present] * np.sqrt(values[present])

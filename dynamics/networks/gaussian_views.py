@@ -37,8 +37,8 @@ def views_of_moments(
 ) -> list[Array]:
     """Return two views (N, B) of B random inputs, whose second moments differ between the inputs.
 
-    shape: (N, B), for N inputs. cross: second moments c (N,) that the views share. excess: second moments n1/c - 1 and
-    n2/c - 1 (N,) of both views, of which one may be negative.
+    shape: (N, B), for N inputs. cross: second moments c (N,) that the views share. excess: n1/c - 1 and n2/c - 1, each
+    (N,), where n1 and n2 are the second moments of the views; one of the two may be negative.
     """
     first, second = normals(key, 2, shape, dtype)
     (e1, e2), c = (a[:, None] for a in excess), cross[:, None]

@@ -1,7 +1,8 @@
-"""Train a Siamese network of one layer, z = W x, on Gaussian inputs x, without derived gradients or rates.
+"""Train Siamese networks z = W x by automatic differentiation of the loss.
 
-W has the shape (M, N) for M modes and N inputs. In shapes of arrays, B is the batch size, S the number of networks, and
-T the number of recorded steps.
+No gradient or rate that was derived in advance is used. The encoder W (M, N), for M modes and N inputs, is one matrix
+or a product of layers. The inputs are Gaussian, or samples that were measured. In shapes of arrays, B is the batch
+size, S the number of networks, and T the number of recorded steps.
 """
 
 from collections.abc import Callable
@@ -174,7 +175,7 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 
 @dataclass(frozen=True, eq=False)
 class LinearNetwork:
-    """S networks z = W x of one layer, with the interface ``loop.TrainedNetwork`` that the training loop requires.
+    """S linear networks z = W x, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
     The state of training is a State whose arrays have the shape (S, ...). T records are stored in one State, whose
     arrays have the shape (S, T, ...). Records are copies of the weights, so that a single call to the device can record
@@ -212,7 +213,7 @@ class LinearNetwork:
         return lambda *arguments: program(run.schedules, scalars, sampler, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks twice: as state (S, ...), and as ``history`` (S, 1, ...)."""
+        """Return the initial weights of all networks twice: as state (S, ...), and as a history (S, 1, ...)."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)

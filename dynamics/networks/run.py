@@ -14,7 +14,7 @@ from dynamics.numerics.context import jax_settings
 
 DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "gpu", "tpu")
-FEW_SAMPLES = 1_000  # batch size up to which the progress bar does not suggest a smaller one
+FEW_SAMPLES = 1_000  # batch size up to which the progress bar does not suggest a smaller batch size
 
 
 class TrainingRun(NamedTuple):
@@ -50,7 +50,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def faster(self) -> str:
-        """What would make long training faster, in few words for the progress bar."""
+        """Advice that makes long training faster, in few words for the progress bar."""
         if self.batch_size > FEW_SAMPLES:
             return f"faster, with more sampling noise: batch_size={max(self.batch_size // 10, FEW_SAMPLES)}"
         return "faster: fewer seeds" if len(self.seeds) > 1 else "faster: fewer steps with a larger `learning_rate`"

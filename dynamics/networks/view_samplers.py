@@ -19,8 +19,8 @@ Array = Any  # an array of JAX, traced or not
 class NoisyInputs(NamedTuple):
     """Views x + sigma_i xi_i of Gaussian inputs x with white noise xi_i.
 
-    sigmas: standard deviations of the noise on both views; None for a view without noise, for which none is drawn.
-    root: Sigma_x^(1/2) (N, N) of the covariance Sigma_x of the inputs; None for white inputs.
+    sigmas: standard deviations of the noise on both views; None for a view without noise.
+    root: square root Sigma_x^(1/2) (N, N) of the covariance of the inputs; None for white inputs.
     """
 
     sigmas: tuple[Any, Any]
@@ -33,7 +33,11 @@ class NoisyInputs(NamedTuple):
 
 
 class GaussianModes(NamedTuple):
-    """Gaussian views whose second moments differ between inputs: excess n1/c - 1 and n2/c - 1, and c, each (N,)."""
+    """Gaussian views whose second moments differ between inputs.
+
+    n1 and n2 are the second moments of the views, and c is the second moment that the views share. excess: n1/c - 1 and
+    n2/c - 1, each (N,). cross: c (N,).
+    """
 
     excess: tuple[Array, Array]
     cross: Array
@@ -55,7 +59,7 @@ class GaussianMoments(NamedTuple):
 
 
 class MeasuredSamples(NamedTuple):
-    """Samples (N, K) of both views. A batch consists of all K of them, or of B < K drawn with replacement."""
+    """Samples (N, K) of both views. A batch consists of all K samples, or of B < K samples drawn with replacement."""
 
     samples: tuple[Array, Array]
 

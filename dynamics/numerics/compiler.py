@@ -65,7 +65,7 @@ class _Program:
 
 @lru_cache
 def _known_options() -> dict[str, Any]:
-    """Return the entries of CPU_OPTIONS that this version of XLA has; its options change from version to version."""
+    """Return the entries of CPU_OPTIONS that this version of XLA has; XLA's options change from version to version."""
     lowered = jax.jit(lambda x: x + 1).lower(1.0)
 
     def has(options: dict[str, Any]) -> bool:

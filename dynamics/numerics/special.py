@@ -20,9 +20,10 @@ CLOSE_TO_BRANCH = -1.02  # above this value of y + log|y|, y < 0 is close to the
 
 @dataclass(frozen=True, eq=False)
 class LogRatio:
-    """The logarithm of a ratio of positive numbers, kept as a ratio, of which ``times_exp`` needs no logarithm.
+    """The logarithm of a ratio of positive numbers, which is kept as the ratio.
 
-    NumPy's functions take the logarithm as an array. Numerator and denominator broadcast.
+    ``times_exp`` uses the ratio itself. NumPy's functions convert the object to an array with the logarithm. Numerator
+    and denominator broadcast.
     """
 
     numerator: npt.NDArray[np.float64] | float

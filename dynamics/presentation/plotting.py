@@ -275,7 +275,7 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 def write_remark(ax: Axes, text: str, along: npt.ArrayLike = ()) -> None:
     """Write into the middle of axes why nothing is drawn there.
 
-    along: values of the horizontal axis, which it still shows. An axis without values has no ticks.
+    along: values that the horizontal axis shows; without values, the axis has no ticks.
     """
     x = np.asarray(along, float)
     ax.update_datalim(np.column_stack([x, np.ones(len(x))]), updatey=False)

@@ -47,7 +47,7 @@ class Result(Value):
 
         def __getattr__(self, name: str) -> Any:
             """Raise AttributeError, with the nearest public name."""
-            if name.startswith("_") or hasattr(type(self), name):  # of a property, the error is that of its own code
+            if name.startswith("_") or hasattr(type(self), name):  # show the error that a property raised in its code
                 return object.__getattribute__(self, name)
             near = nearest(name, [public for public in dir(self) if not public.startswith("_")])
             hint = f" Did you mean `{near}`?" if near else ""

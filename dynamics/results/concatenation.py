@@ -16,7 +16,7 @@ from dynamics.results.selection import later_part, part, with_derived
 from dynamics.results.trajectory import Trajectory
 
 JOINT = {"rtol": 1e-5, "atol": 1e-9}  # states that agree to this accuracy are equal; single precision has 1e-7
-MAY_DIFFER = ("method", "steps", "record", "rtol", "atol", "until", "seed")  # settings, between joined trajectories
+MAY_DIFFER = ("method", "steps", "record", "rtol", "atol", "until", "seed")  # settings that may differ
 
 
 @isolated

@@ -101,8 +101,8 @@ def _curve(
     """Return the line or the points of a mode, as a Plotly trace.
 
     along, values: values on the horizontal and on the vertical axis, (T,). names: name of the trajectory in the legend,
-    which has one entry for it, and under the pointer. look: properties of the trace. axis: label of the horizontal
-    axis.
+    and name of the line under the pointer. The legend has one entry for all modes. look: properties of the trace. axis:
+    label of the horizontal axis.
     """
     name, member = names
     order = f"mode {mode + 1}, in order of initial eigenvalues"

@@ -57,12 +57,12 @@ def plot_trajectory(
     In two cases the horizontal axis shows time instead of the step: if the trajectory is a flow, and if ``ax`` already
     shows time. Each mode has one line; for a network, eigenvalues are drawn as points, at up to POINTS equally spaced
     records. Eigenvalues have a logarithmic axis. Of an ensemble with more than FEW members, median and quantiles are
-    drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or "all". If the
-    trajectory predicts a standard deviation over networks, a band around each line shows two standard deviations on
-    either side, and steps at which the prediction is unreliable are hatched. Up to MOST_NAMED members of an ensemble
-    that differ in one parameter have different line styles, and the legend states their values of this parameter; not
-    so if there are other trajectories in the axes, or a ``style``. New axes have a title and a legend, which later
-    trajectories on the same axes extend. If nothing can be drawn, the axes state the reason.
+    drawn; ``lines`` is the number of members that are drawn as thin lines in addition, or "all". If the trajectory
+    predicts a standard deviation over networks, a band around each line shows two standard deviations on either side,
+    and steps at which the prediction is unreliable are hatched. Up to MOST_NAMED members of an ensemble that differ in
+    one parameter have different line styles, and the legend states their values of this parameter. If the axes have
+    other trajectories, or if a ``style`` is given, all members have the same line style. New axes have a title and a
+    legend, which later trajectories on the same axes extend. If nothing can be drawn, the axes state the reason.
     """
     new, ax = ax is None, axes_of(ax)
     if new:
@@ -95,7 +95,7 @@ def plot_trajectory(
 
 
 def _look(ax: Axes, records: int, points: bool, style: dict[str, Any]) -> dict[str, Any]:
-    """Return the matplotlib properties with which a trajectory is drawn into axes: of lines, or of points.
+    """Return the matplotlib properties, of lines or of points, with which a trajectory is drawn into axes.
 
     points: True for points. records: number of records of the trajectory. style: properties that the user has chosen.
     The line style or the marker differs from those of other trajectories in the axes, unless ``style`` contains a

@@ -37,7 +37,7 @@ def in_order(values: Array, s: Array) -> Array:
 
 
 def _ascending(s: Array) -> npt.NDArray[np.intp]:
-    """Return the order in which eigenvalues (..., M) ascend; equal ones of a network keep their order.
+    """Return the order in which eigenvalues (..., M) ascend; equal eigenvalues keep their order.
 
     Eigenvalues whose relative difference is a rounding error of single precision are equal.
     """
@@ -474,7 +474,7 @@ class Trajectory(Result):
     def ranked(self, quantity: str = "s") -> Array:
         """Return a quantity as ``members``, with the modes in ascending order of their initial eigenvalues.
 
-        This is the order of the modes of a trained network, and of other measures, in any case.
+        Trajectories of networks, and measures, have this order already.
         """
         values = self.members(quantity)
         return in_order(values, self.members()) if quantity in QUANTITIES else values
@@ -505,7 +505,7 @@ class Trajectory(Result):
         return [*rows, ("status", self.status)]
 
     def _sizes(self) -> str:
-        """Return the numbers of members and modes, so that a matrix that was taken as an ensemble is noticed."""
+        """Return the numbers of members and modes; they reveal a matrix that was passed in place of eigenvalues."""
         modes, members = counted(self.s.shape[-1], "mode"), self.s.shape[:-2]
         if not members:
             return modes

@@ -56,10 +56,10 @@ def iterate(
         as an Optax schedule. Values of a schedule may be 0.
     momentum : float or Momentum
         Momentum mu, in [0, 1): b <- mu b + G - rho w, then w <- w + eta b, with the negative gradient G of the weights
-        w. ``Momentum(mu, nesterov, decoupled)`` is Nesterov's momentum, or has decoupled weight decay.
+        w. ``Momentum(mu, nesterov, decoupled)`` selects Nesterov's momentum or decoupled weight decay.
     schedules : dict, optional
-        Schedules of "weight_decay", of the "decay" of an EMA target, or of the "tracking" of a closed-form predictor,
-        by name, in the forms of ``learning_rate``. Their values take the place of the model's.
+        A dictionary with the keys "weight_decay", "decay" (of an EMA target) or "tracking" (of a closed-form
+        predictor). Its values have the forms of ``learning_rate`` and replace the values in the model.
     batch_size : int, optional
         Batch size B of networks, for which ``s`` is then a prediction: the mean over networks of u_m . C u_m. C is the
         representation correlation of a network, and u_m are the eigenvectors of the initial C. ``deviation`` is the
@@ -79,9 +79,10 @@ def iterate(
         Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     layers0 : array_like of shape (L, M), optional
-        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
-        all layers of a mode are equal.
-    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+        Initial singular values of the layers of a deep encoder. In each mode, the square of their product over the
+        layers, times the second moment that the views share, is ``s0``. By default, the layers have equal
+        singular values.
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
         Relative accuracy of the eigenvalues; the tolerance of the closure's quadrature is a tenth of rtol.
@@ -168,7 +169,7 @@ def iterate(
     with hinting(partial(faster, DESCENT_METHODS, chosen, problem)):
         descent = chosen.integrate(problem)
     problem.field.warn_if_inaccurate()
-    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    sampled = f", {SAMPLED}" if problem.closure in ("monte_carlo", "samples") else ""
     return Trajectory(
         model=model,
         kind="descent",

@@ -96,7 +96,7 @@ def jax_descent(problem: DescentProblem) -> Descent:
 
 
 def _divided(problem: DescentProblem, members: State, parameters: Parameters) -> Division:
-    """Return the division of the ensemble into groups, for the flow at the means of learning rate and parameters.
+    """Return the division of the ensemble into groups, for a flow with the mean learning rate and mean parameters.
 
     With momentum, this flow is faster by the factor ``speed_up``.
     """

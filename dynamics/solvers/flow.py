@@ -61,18 +61,20 @@ def solve(
         Learning rate eta, a number or a function of time. Required for models with a decay per step (``EMA`` target, or
         a tracked correlation). Other models do not accept it, because their flow does not depend on eta.
     schedules : dict, optional
-        Functions of time for "weight_decay", for the "decay" of an EMA target, or for the "tracking" of a closed-form
-        predictor, by name. Their values take the place of the model's. Only the method "scipy" can call functions.
+        A dictionary with the keys "weight_decay", "decay" (of an EMA target) or "tracking" (of a closed-form
+        predictor). Its values, numbers or functions of time, replace the values in the model. Only the method "scipy"
+        can call functions.
     W_P0 : array_like of shape (M, M), optional
         Initial weights of a learned predictor, for a model that starts from weights. By default, W_P0 has the
         eigenvectors of the initial correlation, and the values ``init`` of the model as eigenvalues.
     layers0 : array_like of shape (L, M), optional
-        Initial singular values of the layers of a deep encoder; their product over the layers gives ``s0``. By default,
-        all layers of a mode are equal.
-    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+        Initial singular values of the layers of a deep encoder. In each mode, the square of their product over the
+        layers, times the second moment that the views share, is ``s0``. By default, the layers have equal
+        singular values.
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}, optional
         "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
         for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
-        loss, takes means over samples.
+        loss, takes means over samples. "samples" takes means over the samples of ``Views.measured``.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
         "exact" evaluates the formula of the exact solution, if there is one. "scipy" integrates with LSODA, also stiff
         problems. "jax" integrates with Diffrax's Dopri8. "heyoka" integrates by Taylor series, if the rates are
@@ -115,8 +117,8 @@ def solve(
     many modes.
 
     Descent with momentum mu has no flow of its own: at a small learning rate eta it follows this flow at the time
-    t/(1 - mu), where t is eta times steps (``Momentum``). Functions of time are smooth, or have few jumps; they may be
-    called at times somewhat after the last one. ``settings`` contains their values at ``times``.
+    t/(1 - mu), where t is eta times steps (``Momentum``). Functions of time should be smooth, or have few jumps. The
+    integrator may call them at times slightly after the last time. ``settings`` contains their values at ``times``.
 
     References
     ----------
@@ -242,7 +244,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
     problem.field.warn_if_inaccurate(problem.rtol)
     if problem.starts_from_s0:
         _put_start(flow.observables, problem.s0, problem.times)
-    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    sampled = f", {SAMPLED}" if problem.closure in ("monte_carlo", "samples") else ""
     trajectory = Trajectory(
         model=problem.model,
         kind="flow",

@@ -150,7 +150,7 @@ def _solve_part(
     start, own = division.padded((members, parameters), part)
     rules, alpha = division.rules(part, level), compiled_exponent(own)
     run = partial(_compiled, field.model.generated, field.structure, field.closure, alpha, division.devices)
-    alone = division.size == 1 or bool(field.quadratures)  # integrals cost so much that steps of its own pay
+    alone = division.size == 1 or bool(field.quadratures)  # with integrals, separate steps of members save time
     with jax_settings(x64=True):
         found = jax.tree.map(np.asarray, run(alone)(start, own, options, rules))
         if not alone and not found.finished.all():

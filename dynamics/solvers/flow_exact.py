@@ -69,7 +69,7 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
 def _blow_up(solution: ExactSolution, cross: Any, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
     """Return the time (B,) at which an eigenvalue of each member first diverges; inf for a member that stays finite.
 
-    cross: second moments that the views share, by which the time of the formula exceeds that of the flow.
+    cross: second moments that the views share; the formula has the time of the flow, multiplied by ``cross``.
     """
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)

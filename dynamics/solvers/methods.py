@@ -75,7 +75,7 @@ def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: boo
 
 
 def faster(methods: Sequence[Method[P, R]], method: Method[P, R], problem: P) -> str:
-    """Return what would make a long solution faster, in few words for the progress bar; "" if there is nothing.
+    """Return advice that makes a long solution faster, in few words for the progress bar; "" if there is none.
 
     The closure's integrals take most of the time of a solution. With rtol=1e-5 a solution takes about half the time;
     the closure "mean_field" has no integrals.

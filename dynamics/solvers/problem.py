@@ -72,7 +72,7 @@ class Problem(Value):
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if eigenvectors do not change, so that the state consists of one value for each mode.
+        """True if each dynamical variable has one value for each mode.
 
         False for the weights of a model with correlated inputs, and for the layers of a deep encoder.
         """
@@ -106,9 +106,9 @@ class Problem(Value):
 class FlowProblem(Problem):
     """The arguments of ``solve``, validated.
 
-    times: times of the result, (T,). schedules: learning rate, for models with an ``EMA`` target or a tracked
-    correlation, whose decay is given per step, and parameters that depend on time. atol: absolute accuracy of the
-    eigenvalues. until: "steady" to end the solution at a steady state, or None.
+    times: times of the result, (T,). schedules: parameters that depend on time, and the learning rate, which models
+    with an ``EMA`` target or a tracked correlation require because their decay is given per step. atol: absolute
+    accuracy of the eigenvalues. until: "steady" to end the solution at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]

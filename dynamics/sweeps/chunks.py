@@ -24,7 +24,9 @@ from dynamics.sweeps.block import NamedArray
 from dynamics.sweeps.integrity import DIGEST, METADATA, seal
 
 SEAL, STATUS = "seal", "status"  # names of the arrays that contain the seals and the status of all blocks
-LEVEL = 5  # of compression; LZ4 is faster than Zstandard at any level, and on trajectories smaller than at its default
+# Compression level. LZ4 is faster than Zstandard at any level, and its files of trajectories are smaller than those of
+# Zstandard at its default level.
+LEVEL = 5
 CODECS = (BloscCodec(cname="lz4", clevel=LEVEL, shuffle="shuffle"), Crc32cCodec())
 LARGEST = blosc.MAX_BUFFERSIZE - blosc.MAX_OVERHEAD  # largest number of bytes of a chunk that can be compressed
 
@@ -80,7 +82,7 @@ class BlockFiles:
         self._check(variables_of(len(self.shape), arrays))
         if json.loads((self.store / METADATA).read_text(encoding="utf-8"))["attributes"][DIGEST] != self.digest:
             raise FileNotFoundError(f"the store {self.store} was replaced by another store")
-        for file in (self._seal, *self._chunks.values()):  # files of a damaged block, or of one that was cut short
+        for file in (self._seal, *self._chunks.values()):  # files of a damaged or incomplete block
             path = self.store / file
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         contents = {}

@@ -120,7 +120,8 @@ def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tup
 
     shape: number of grid points along each axis. first: indices of axes along which blocks shall be long. A block is
     extended along one axis after the other: first along the axes in ``first``, from the last to the first of them, and
-    then along all other axes, also from the last to the first. The sizes of blocks differ as little as possible.
+    then along all other axes, also from the last to the first. An axis is divided into as few blocks as possible. These
+    blocks have the same length along the axis, except that the last block may be shorter.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

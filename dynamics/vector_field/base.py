@@ -12,12 +12,13 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.momentum import Momentum
 from dynamics.model.parameters import Parameters
+from dynamics.model.views import MatrixViews
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.numerics.quadrature import CANCELLED
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State
 
-CLOSURES = ("gaussian", "mean_field", "monte_carlo")
+CLOSURES = ("gaussian", "mean_field", "monte_carlo", "samples")
 SAMPLED = "expectations as means over samples"
 NEEDS_MODES = "other closures need modes, whose eigenvectors do not rotate"
 SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet in double precision
@@ -27,14 +28,21 @@ def choose_closure(model: Model, closure: str | None) -> str:
     """Return the name of the closure, the way in which the expectations of the loss are computed.
 
     closure: name that the user chose. For None, the function returns "gaussian" if exact expectations of the loss can
-    be derived, else "monte_carlo". Raises ArgumentError if the chosen closure is unknown or unavailable for the model.
+    be derived. Otherwise it returns "monte_carlo" for modes, and "samples" for weights. Raises ArgumentError if the
+    chosen closure is unknown, or unavailable for the model.
     """
-    reason = model.generated.no_closure
+    sampled = "samples" if model.by_weights else "monte_carlo"
+    reason = model.generated.no_matrices if model.by_weights else model.generated.no_closure
     if closure is None:
-        return "gaussian" if reason is None else "monte_carlo"
+        return "gaussian" if reason is None else sampled
     errors.choice("closure", closure, CLOSURES)
-    if reason is not None and closure != "monte_carlo":
-        errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
+    if closure == "samples":
+        if not isinstance(model.views, MatrixViews) or model.views.samples is None:
+            requirement = "be another closure, because the views of the model keep no samples (see `Views.measured`)"
+            errors.reject("closure", requirement, closure)
+        return closure
+    if reason is not None and closure != sampled:
+        errors.reject("closure", f"be '{sampled}' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.by_weights:
         requirement = f"be 'gaussian' for a model with correlated inputs, because {NEEDS_MODES}"
         errors.reject("closure", requirement, closure)
@@ -52,9 +60,10 @@ class VectorField(ABC):
     model : Model
     expectations : mapping
         Expectations from which the forces are computed, by name; they are fields of the loss's ``DerivedLoss``.
-    closure : {"gaussian", "mean_field", "monte_carlo"}
+    closure : {"gaussian", "mean_field", "monte_carlo", "samples"}
         "gaussian" is exact for Gaussian inputs. "mean_field", for losses that divide by norms, replaces each norm and
-        each sum over modes by its mean. "monte_carlo" takes means over samples.
+        each sum over modes by its mean. "monte_carlo" takes means over samples of Gaussian views, and "samples" takes
+        means over measured samples.
     rtol : float
         Relative tolerance of the quadrature by which the Gaussian closure computes integrals.
     parameters : Parameters, optional

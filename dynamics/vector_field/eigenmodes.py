@@ -126,8 +126,9 @@ def set_to_zero(rates: Rates, last: Any) -> Rates:
 def last_mode(s: Any) -> Any:
     """Return a mask (..., M), True for a mode that is the only one left because all other modes have collapsed.
 
-    Suppose that the flow conserves a sum of functions of the eigenvalues. If only one mode is left, this sum keeps its
-    eigenvalue constant, and its rate is zero. Quadrature would return a rounding error in place of zero.
+    Suppose that the flow conserves a sum of functions of the eigenvalues. If only one mode is left, this sum keeps the
+    eigenvalue of the mode constant, and the rate of the mode is zero. Quadrature would return a rounding error in place
+    of zero.
     """
     surviving = significant_modes(s)
     return surviving & (surviving.sum(axis=-1, keepdims=True) == 1)

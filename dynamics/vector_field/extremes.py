@@ -10,7 +10,7 @@ from dynamics.model.model import Model
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.factory import vector_field_of
 
-MODERATE = {"epsilon": 0.0, "sigma1": 0.0, "sigma2": 0.0, "weight_decay": 0.0}  # for other arguments it is 1
+MODERATE = {"epsilon": 0.0, "sigma1": 0.0, "sigma2": 0.0, "weight_decay": 0.0}  # 1 for all other arguments
 FRACTIONS = ("tracking", "decay")  # parameters between 0 and 1, which cannot take rates out of the range
 
 

@@ -11,10 +11,14 @@ from dynamics.vector_field.weights import WeightField
 def vector_field_of(
     model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
 ) -> VectorField:
-    """Return the vector field of a model: of eigenmodes or layers if modes stay apart, else of weight matrices.
+    """Return the vector field of a model: of eigenmodes or layers if eigenvectors do not rotate, else of weights.
 
     The arguments are those of ``VectorField``.
     """
     by_modes = EigenmodeField if model.depth == 1 else LayerField
+    if closure == "samples":
+        from dynamics.vector_field.measured_samples import SampleField
+
+        return SampleField(model, closure, rtol, parameters)
     kind = WeightField if model.by_weights else by_modes
     return kind(model, closure, rtol, parameters)

@@ -2,7 +2,7 @@ r"""Define the vector field of the layers of a deep linear encoder, for each eig
 
 An encoder W = W_L ... W_1 with L layers, whose singular vectors are aligned, has L singular values u_1, ..., u_L for
 each mode, and w = u_1 ... u_L. If G is the force on w, gradient descent moves layer l by the force G w / u_l, the
-product of G and of the singular values of all other layers. All layers have the same weight decay, and a separate
+product of G and of the singular values of all other layers. All layers have the same weight decay, and an ``EMA``
 target averages each layer.
 """
 
@@ -67,7 +67,7 @@ class LayerField(EigenmodeField):
 
     @property
     def _unit(self) -> Any:
-        """Ratio c^(1/2) of singular values in the units of ``dynamics.model.views`` to those of the weights."""
+        """Factor c^(1/2) that converts singular values of the weights to the units of ``dynamics.model.views``."""
         return np.sqrt(self.broadcast.cross)
 
     def _modes(self, state: State) -> State:

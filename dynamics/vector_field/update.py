@@ -16,7 +16,7 @@ from dynamics.vector_field.state import Forces, State
 
 
 def with_buffers(state: State, momentum: Momentum | None) -> State:
-    """Return an initial state with the buffers that momentum needs, which are zero; without momentum the same state."""
+    """Return an initial state with zero buffers for momentum; without momentum, return the state unchanged."""
     if momentum is None:
         return state
     predictor = None if state.predictor is None else 0 * state.predictor
@@ -68,7 +68,7 @@ def _descended(
 ) -> tuple[Any, Any]:
     """Return weights and their momentum buffer after one step under a force and weight decay rho.
 
-    buffer: sum of earlier gradients; None without momentum. Decoupled weight decay does not enter the buffer.
+    buffer: weighted sum of earlier gradients; None without momentum. Decoupled weight decay does not enter the buffer.
     """
     if momentum is None:
         return eigenvalues.descent_step(weights, force, rate_ratio, rho, learning_rate), None
@@ -90,7 +90,7 @@ def velocity(
     """
     p = parameters
     if learning_rate is None:
-        learning_rate = 1.0  # not used: the weights of a target that is no average are constant
+        learning_rate = 1.0  # has no effect: the weights of a target that is not an average are constant
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)
     target, predictor, tracked = state.target, state.predictor, state.tracked
     if target is not None:

@@ -31,8 +31,8 @@ FloatArray = npt.NDArray[np.float64]
 class LinearMaps(NamedTuple):
     """All vectors of a loss as linear maps of a vector l of d independent standard normals.
 
-    vectors: for the name of each vector, the matrix (..., M, d) that maps l to it. inputs: the covariances E[l x1^T]
-    and E[l x2^T] of l and of the views x1 and x2, under the keys 1 and 2.
+    vectors: for the name of each vector, the matrix (..., M, d) that maps l to this vector. inputs: the covariances
+    E[l x1^T] and E[l x2^T] of l and of the views x1 and x2, under the keys 1 and 2.
     """
 
     vectors: dict[str, FloatArray]
@@ -58,7 +58,9 @@ class WeightField(VectorField):
         self.products, self.vectors = model.generated.products, model.generated.vectors
         self.representations = [name for name in self.vectors if name in REPRESENTATIONS]
         forces = model.generated.forces
-        super().__init__(model, {} if forces is None else {"forces": forces}, closure, rtol, parameters)
+        super().__init__(
+            model, {} if forces is None or closure == "samples" else {"forces": forces}, closure, rtol, parameters
+        )
 
     def _quadrature(self, expectation: MatrixExpectation) -> Adaptive:
         rows = tuple(self._on_flat_arrays(integral) for integral in expectation.integrals)
@@ -81,7 +83,7 @@ class WeightField(VectorField):
         return weight_state.observables(self.structure, self.parameters, state, self.root)
 
     def forces(self, state: State) -> Forces:
-        """Return the force E[g x1^T] + E[h x2^T] (..., M, N) on the weights of the encoder, and that on the predictor.
+        """Return the force E[g x1^T] + E[h x2^T] (..., M, N) on the encoder, and the force on a learned predictor.
 
         g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2. With
         a predictor that is not learned, the expectations are computed in the eigenbasis of W_P. The forces are zero if
@@ -91,7 +93,7 @@ class WeightField(VectorField):
         """
         moved = self._is_moved(state.encoder)
         if not moved.any():
-            return each(np.zeros_like, Forces(state.encoder, state.predictor))  # at weights of one mode, or of none
+            return each(np.zeros_like, Forces(state.encoder, state.predictor))  # at most one mode is left
         state = self._with_substitutes(state, moved)
         if state.predictor is not None:
             s = np.linalg.svd(weight_state.on_white(state.encoder, self.root), compute_uv=False) ** 2
@@ -201,7 +203,7 @@ class WeightField(VectorField):
         return {view: (M, d) for view in VIEWS if driven & {f"z{view}", f"t{view}"}} | predictor
 
     def _passed_on(self, forces: Any, driven: tuple[str, ...], arrays: Sequence[FloatArray]) -> dict[Any, FloatArray]:
-        """Pass forces on products with the predictor on to representations and to a learned predictor.
+        """Convert forces on products with the predictor to forces on representations and on a learned predictor.
 
         A force f on a product h(W_P) u is a force h(W_P)^T f on u, and, if h(W_P) = W_P, a force f u^T on W_P. forces:
         E[f l^T], an array or a tuple of arrays. driven: names of the vectors on which the forces act. arrays: the map
@@ -243,7 +245,7 @@ class WeightField(VectorField):
         return LinearMaps(vectors, {view: Q.mT @ x[view].mT for view in VIEWS})
 
     def _roots_with_noise(self, state: State) -> list[FloatArray]:
-        """Return for each view x + sigma_i xi_i its map (..., N, 3N) from 3N normals: N for x, and N for each noise."""
+        """Return the maps (..., N, 3N) of 3N normals to the views x + sigma_i xi_i: N for x, and N for each xi_i."""
         sigmas, N = self.parameters.noise, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
         batch = np.broadcast_shapes(self.batch(state), *(sigma.shape[:-1] for sigma in sigmas))

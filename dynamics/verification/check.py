@@ -131,7 +131,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     """
     check_model(model)
     check_progress(progress)
-    model.check_white_inputs()
+    model.check_eigenmodes()
     if model.batch_shape:
         errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
     modes = MODES if model.views is None else model.views.count

@@ -127,8 +127,8 @@ class Comparison(Result):
         """The deviation (T, M) of the variances of modes from theory, in units of the sampling error.
 
         This is deviation/sampling_error. The value is 0 at step 0, and where the deviation is not larger than the
-        rounding error. Elsewhere it is infinite if two theories
-        are compared, because theories have no sampling error.
+        rounding error. Elsewhere the value is infinite if two theories are compared, because theories have no sampling
+        error.
         """
         rounding = (self.t == 0)[:, None] | (np.abs(self.deviation) <= self.rounding * self.theory_modes)
         with np.errstate(divide="ignore", invalid="ignore"):

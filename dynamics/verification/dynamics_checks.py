@@ -132,7 +132,7 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _start(subject: Subject) -> Array:
-    """Return the initial eigenvalues of descent map and network: in ascending order, unless modes are not alike."""
+    """Return the initial eigenvalues: in ascending order, or in the order of the modes for views of modes."""
     return np.sort(subject.s0) if subject.model.views is None else subject.s0
 
 

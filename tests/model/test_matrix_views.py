@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.vector_field.measured_samples import SampleField
+from dynamics.vector_field.weights import WeightField
+from tests.marks import parametrize
 
 RNG = np.random.default_rng(3)
 N, M = 4, 3
@@ -185,7 +188,7 @@ CASES = {
     ),
     "no matrix form": (
         lambda: dyn.Model("|p - sg(z2)| / (1 + |z1|)", views=dyn.Views.moments(EYE, EYE, EYE)),
-        "`views` must be white or have moments of each mode",
+        "`views` must be white, have moments of each mode or keep",
     ),
     "fluctuations": (
         lambda: dyn.iterate(dyn.Model("euclidean", views=dyn.Views.moments(EYE, EYE, EYE)), EYE, 1, 0.1, batch_size=9),
@@ -203,3 +206,68 @@ def test_what_makes_no_sense_is_refused(case):
     call, message = CASES[case]
     with pytest.raises(dyn.ArgumentError, match=message):
         call()
+
+
+# --- the closure "samples" ------------------------------------------------------------------------------------------
+
+SAMPLED = {
+    "cosine": {"loss": "cosine"},
+    "cosine EMA": {"loss": "cosine", "target": dyn.EMA(0.9)},
+    "cosine, isotropic, symmetrised": {"loss": "cosine", "isotropic": True, "symmetrised": True},
+    "cosine learned": {"loss": "cosine", "predictor": dyn.Learned(0.7)},
+    "cosine, no stop-gradient": {"loss": "cosine", "stop_gradient": "none"},
+    "tracked": {"loss": "cosine", "predictor": dyn.ClosedForm(0.5, tracking=0.5)},
+    "no exact expectation": {"loss": "-exp(-|p - sg(z2)|^2)"},
+    "euclidean": {"loss": "euclidean"},
+}
+
+
+@parametrize("name", SAMPLED, quick=["cosine EMA", "cosine learned", "no exact expectation"])
+def test_theory_of_samples_is_the_network_that_trains_on_all_of_them(name):
+    model = dyn.Model(**SAMPLED[name], views=dyn.Views.measured(*skewed_samples()), weight_decay=0.01)
+    theory = dyn.iterate(model, W0, 50, 0.05, closure="samples")
+    network = dyn.train(model, W0, 50, 0.05, dtype="float64")
+    np.testing.assert_allclose(network.weights, theory.weights, rtol=0, atol=1e-12)  # rounding of 50 steps
+    assert "means over samples" in theory.method and 0 < theory.error < 1
+    assert np.abs(theory.weights[-1] - theory.weights[0]).max() > 1e-3
+
+
+def test_means_over_samples_and_their_errors_approach_the_gaussian_expectation():
+    """Of Gaussian samples: the force lies within its standard errors of the exact one, in 20 sets of samples."""
+    moments = np.block([[GENERAL["online"], GENERAL["cross"].T], [GENERAL["cross"], GENERAL["target"]]])
+    exact = WeightField(dyn.Model("cosine", views=dyn.Views.moments(**GENERAL)))
+    expected = exact.forces(exact.start(W0)).encoder
+    forces, stated = [], []
+    for seed in range(20):
+        x = np.random.default_rng(seed).multivariate_normal(np.zeros(2 * N), moments, 4000)
+        field = SampleField(dyn.Model("cosine", views=dyn.Views.measured(x[:, :N], x[:, N:])), "samples")
+        start = exact.start(W0)
+        forces.append(field.forces(start).encoder)
+        stated.append(field.error)
+    spread = np.std(forces, axis=0, ddof=1)
+    # the predictor is that of the samples' own correlation, whose error adds a little to the spread
+    assert (
+        np.abs(np.mean(forces, axis=0) - expected) < 4.5 * spread / np.sqrt(20) + 1e-3 * np.abs(expected).max()
+    ).all()
+    np.testing.assert_allclose(stated, 4000**-0.5, rtol=0.5)  # relative to the forces of single samples
+
+
+def test_a_flow_by_samples_is_the_limit_of_small_steps():
+    model = dyn.Model("cosine", views=dyn.Views.measured(*skewed_samples()))
+    flow = dyn.solve(model, W0, [0.0, 0.5], closure="samples", rtol=1e-9)
+    coarse, fine = (dyn.iterate(model, W0, n, 0.5 / n, closure="samples", record=[n]).s[-1] for n in (50, 100))
+    np.testing.assert_allclose(2 * fine - coarse, flow.s[-1], rtol=1e-5)
+    assert flow.status == "complete"
+
+
+def test_samples_are_needed_for_means_over_them():
+    for model in (dyn.Model("cosine", views=dyn.Views.moments(**GENERAL)), dyn.Model("cosine", inputs=SHARED)):
+        with pytest.raises(dyn.ArgumentError, match="`closure` must be another closure, because the views"):
+            dyn.iterate(model, W0, 1, 0.1, closure="samples")
+    unknown = dyn.Model("-exp(-|p - sg(z2)|^2)", views=dyn.Views.measured(*skewed_samples()))
+    with pytest.raises(dyn.ArgumentError, match="`closure` must be 'samples' for this loss"):
+        dyn.iterate(unknown, W0, 1, 0.1, closure="gaussian")
+    ensemble = dyn.Model("cosine", views=dyn.Views.measured(*skewed_samples()), weight_decay=[0.0, 0.1])
+    both = dyn.iterate(ensemble, W0, 3, 0.1, closure="samples")
+    alone = dyn.iterate(ensemble.replace(weight_decay=0.1), W0, 3, 0.1, closure="samples")
+    np.testing.assert_allclose(both.weights[1], alone.weights, rtol=1e-13)

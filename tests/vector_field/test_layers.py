@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
 
 import dynamics as dyn
 from dynamics.vector_field.layers import LayerField
@@ -17,10 +17,10 @@ TARGETS = {"JEPA": dyn.Shared(), "MAE": dyn.Reconstruction()}
 DEPTHS = (1, 2, 3, 4)
 
 
-def learned(depth, name, **options):
+def learned(depth, name, w0=W0):
     """The decoder or predictor is one more layer, balanced with the others: V = w^(1/L)."""
-    predictor = dyn.Learned(init=(W0 ** (1 / depth)).tolist())
-    return dyn.Model("euclidean", views=VIEWS, predictor=predictor, depth=depth, target=TARGETS[name], **options)
+    predictor = dyn.Learned(init=(w0 ** (1 / depth)).tolist())
+    return dyn.Model("euclidean", views=VIEWS, predictor=predictor, depth=depth, target=TARGETS[name])
 
 
 def singular_values(trajectory):
@@ -66,6 +66,22 @@ def test_supervised_regression_has_the_solutions_of_saxe_et_al(depth):
     logistic = RHO * W0 * growth / (RHO + W0 * (growth - 1))
     expected = RHO * (1 - np.exp(-C / RHO * t)) if depth == 1 else logistic
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_times_of_convergence_are_integrals_of_the_equation_of_littwin_et_al(depth, name):
+    """dt = dw/(L lambda (w^(3 - 1/L) - w^3/rho)), from w0 to nine tenths of the rest."""
+    rest = RHO**depth if name == "JEPA" else RHO ** (depth / (depth + 1))
+    power = (3 if name == "JEPA" else 2) - 1 / depth
+    start = 0.1 * rest
+    model = learned(depth, name, start)
+    found = dyn.convergence_time(model, C * start**2, C * (0.9 * rest) ** 2, rtol=1e-10)
+    expected = [
+        quad(lambda w, m=m: 1 / (depth * C[m] * (w**power - w**3 / RHO[m])), start[m], 0.9 * rest[m], epsrel=1e-12)[0]
+        for m in range(3)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-8)  # errors of the flow grow with 1/w0
 
 
 # --- the map per layer ----------------------------------------------------------------------------------------------
@@ -173,10 +189,6 @@ REFUSED = {
     ),
     "invariants": (lambda: dyn.invariants(dyn.Model("cosine", depth=2)), "`model` must have depth 1"),
     "check": (lambda: dyn.check(dyn.Model("cosine", depth=2), [0.1, 0.2]), "`model` must have depth 1"),
-    "convergence": (
-        lambda: dyn.convergence_time(dyn.Model("euclidean", depth=2), 0.1, 0.5),
-        "`model` must have depth 1",
-    ),
     "rates": (lambda: dyn.effective_rates(dyn.Model("cosine", depth=2), [0.1, 0.2]), "`model` must have depth 1"),
     "bifurcation": (
         lambda: dyn.bifurcation(dyn.Model("euclidean", depth=2), "weight_decay", (0, 0.1)),
