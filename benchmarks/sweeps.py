@@ -22,11 +22,11 @@ from benchmarks.row import Measurement, Row, agree
 
 S0 = np.geomspace(0.05, 1.0, 10)
 TIMES = np.linspace(0.0, 50.0, 60)
-SIZES = {"gaussian": (40, 25), "mean_field": (800, 100)}  # numbers of values of sigma2 and of the weight decay
+SIZES = {"gaussian": (40, 25), "mean_field": (400, 100)}  # numbers of values of sigma2 and of the weight decay
 CHUNKS = {"gaussian": 125, "mean_field": 1_000}  # points of a block
 RTOL, PEER_RTOL, ERROR = 1e-6, 1e-7, 1e-6  # tolerances at which both errors are near 1e-7, and the error allowed
 NODES, ENDS = (32, 20), (8.0, 6.0)  # fewest nodes for this error at these points, and ends of the axes
-SHARE = {"gaussian": 50, "mean_field": 400}  # the peer computes this fraction of the points; its time is multiplied
+SHARE = {"gaussian": 50, "mean_field": 200}  # the peer computes this fraction of the points; its time is multiplied
 TITLES = {"gaussian": "the exact closure", "mean_field": "mean field"}
 EVERY = 5  # the error is computed at one in EVERY points of the peer
 OVERHEAD, SPEEDUP = 0.2, 1.8  # goals
