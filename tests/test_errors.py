@@ -131,7 +131,7 @@ CASES = {
         "be Shared() unless `stop_gradient` is 'target'",
         "EMA(decay=0.9)",
     ),
-    "target text": (model(target="ema"), "target", "be Shared() or EMA(decay)", "'ema'"),
+    "target text": (model(target="ema"), "target", "be Shared(), EMA(decay) or Reconstruction()", "'ema'"),
     "decay above one": (lambda: dyn.EMA(1.1), "decay", "be a decay per step, between 0 and 1", "1.1"),
     "decay negative": (lambda: dyn.EMA([0.5, -0.1]), "decay", "be a decay per step, between 0 and 1", "[ 0.5, -0.1]"),
     "tracking one": (
@@ -420,8 +420,12 @@ EXAMPLE = "'|p - sg(z2)|^2 / 2'"
 UNKNOWN_NAMES = {
     "loss": (model(loss="cosin"), f"{LOSSES}, or an expression, such as {EXAMPLE}", "cosine"),
     "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
-    "closure": (solve(closure="gausian"), "'gaussian', 'mean_field', 'monte_carlo'", "gaussian"),
-    "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field', 'monte_carlo'", "mean_field"),
+    "closure": (solve(closure="gausian"), "'gaussian', 'mean_field', 'monte_carlo', 'samples'", "gaussian"),
+    "closure of a map": (
+        iterate(closure="meanfield"),
+        "'gaussian', 'mean_field', 'monte_carlo', 'samples'",
+        "mean_field",
+    ),
     "method": (solve(method="scypi"), "'auto', 'exact', 'heyoka', 'jax', 'scipy'", "scipy"),
     "units": (train(units="ReLU"), "'linear', 'relu'", "relu"),
     "dtype": (train(dtype="float46"), "'float32', 'float64'", "float64"),
