@@ -1,14 +1,11 @@
-"""Integrate a differential equation in JAX by Dopri8, with Diffrax's coefficients and control of the step size.
+"""Integrate a differential equation in JAX by steps of Diffrax's Dopri8, in a loop that this module defines.
 
 ``diffrax.diffeqsolve`` checks its arguments by callbacks to Python. JAX does not store programs with callbacks in its
 persistent compilation cache. The loop of this module has no callbacks, and its program is smaller, so that it is
-compiled faster. A stage of Diffrax's step reads the slopes of all 14 stages, most of which have the coefficient zero;
-that of this module reads the others only, because reading takes most of the time if there are many variables.
+compiled faster.
 """
 
-import operator
-from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import diffrax
@@ -16,13 +13,6 @@ import jax
 import jax.numpy as jnp
 
 Array = Any  # a traced array of JAX
-
-# Coefficients of the slopes of the 14 stages: in each stage after the first, the last of which is the value after the
-# step; in the estimated error of this value; and, as polynomials in the fraction of the step, in values between.
-# A slope that does not contribute has None in place of its coefficient.
-STAGES = [[a or None for a in row.tolist()] for row in diffrax.Dopri8.tableau.a_lower]
-ERROR = [a or None for a in diffrax.Dopri8.tableau.b_error.tolist()]
-BETWEEN = [row if row.any() else None for row in vars(diffrax.Dopri8.interpolation_cls)["eval_coeffs"]]
 
 
 class Integrated(NamedTuple):
@@ -39,16 +29,12 @@ class Integrated(NamedTuple):
 
 
 class _Loop(NamedTuple):
-    """Variables of the loop over steps.
-
-    A step leads from t to ``then``. slopes: slopes at the stages of a step, (14, ...); the first is the slope at t.
-    saved: number of output times passed.
-    """
+    """Variables of the loop over steps. A step leads from t to ``then``; saved: number of output times passed."""
 
     t: Array
     then: Array
     y: Array
-    slopes: Array
+    solver: Any
     controller: Any
     outputs: Array
     saved: Array
@@ -79,13 +65,12 @@ def integrate(
         return (loop.t < end) & ~loop.constant & (loop.steps < max_steps) & (room(loop.y) >= 0)
 
     def step(loop: _Loop) -> _Loop:
-        duration, slopes = loop.then - loop.t, _stages(slope, loop.then - loop.t, loop.y, loop.slopes)
-        y = loop.y + duration * _weighted(STAGES[-1], slopes)
-        error = duration * _weighted(ERROR, slopes)
+        y, error, dense, state, _ = solver.step(term, loop.t, loop.then, loop.y, None, loop.solver, False)
         error = jnp.where(jnp.isnan(error), jnp.inf, error)
         accepted, t, then, _, controls, _ = controller.adapt_step_size(
             loop.t, loop.then, loop.y, y, None, error, order, loop.controller
         )
+        inside = solver.interpolation_cls(t0=loop.t, t1=loop.then, **dense)
 
         def waiting(outputs: tuple[Array, Array]) -> Array:
             number = outputs[1]
@@ -93,39 +78,21 @@ def integrate(
 
         def save(outputs: tuple[Array, Array]) -> tuple[Array, Array]:
             values, number = outputs
-            fraction = (times[number] - loop.t) / duration
-            coefficients = [row if row is None else jnp.polyval(row, fraction) * fraction for row in BETWEEN]
-            return values.at[number].set(loop.y + duration * _weighted(coefficients, slopes)), number + 1
+            return values.at[number].set(inside.evaluate(times[number])), number + 1
 
         outputs, saved = jax.lax.while_loop(waiting, save, (loop.outputs, loop.saved))
-        slopes = slopes.at[0].set(jnp.where(accepted, slopes[-1], slopes[0]))
-        y = jnp.where(accepted, y, loop.y)
+        y, state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), (y, state), (loop.y, loop.solver))
         ended = accepted & constant(loop.y, y)
-        return _Loop(t, jnp.minimum(then, end), y, slopes, controls, outputs, saved, ended, loop.steps + 1)
+        return _Loop(t, jnp.minimum(then, end), y, state, controls, outputs, saved, ended, loop.steps + 1)
 
     then, controls = controller.init(term, 0.0, end, y, None, None, solver.func, order)
     then = jnp.minimum(then, end)
     outputs = jnp.full((len(times), *y.shape), jnp.inf)
     at_once = jnp.sum(times <= 0)
     outputs = jnp.where((jnp.arange(len(times)) < at_once).reshape(-1, *(1,) * y.ndim), y, outputs)
-    slopes = jnp.zeros((len(BETWEEN), *y.shape), y.dtype).at[0].set(slope(y))
-    start = _Loop(jnp.asarray(0.0), then, y, slopes, controls, outputs, at_once, jnp.asarray(False), jnp.asarray(0))
+    state = solver.init(term, 0.0, then, y, None)
+    start = _Loop(jnp.asarray(0.0), then, y, state, controls, outputs, at_once, jnp.asarray(False), jnp.asarray(0))
     final = jax.lax.while_loop(proceeds, step, start)
     rest = final.constant & (jnp.arange(len(times)) >= final.saved)
     outputs = jnp.where(rest.reshape(-1, *(1,) * y.ndim), final.y, final.outputs)
     return Integrated(outputs, final.t, final.constant | (final.t >= end), room(final.y) < 0)
-
-
-def _stages(slope: Callable[[Array], Array], duration: Array, y: Array, slopes: Array) -> Array:
-    """Return the slopes at all stages of a step from y, (14, ...). slopes[0]: slope at y."""
-    sums = [partial(_weighted, row) for row in STAGES]
-
-    def stage(number: Array, slopes: Array) -> Array:
-        return slopes.at[number + 1].set(slope(y + duration * jax.lax.switch(number, sums, slopes)))
-
-    return jax.lax.fori_loop(0, len(STAGES), stage, slopes)
-
-
-def _weighted(coefficients: Sequence[Any], slopes: Array) -> Array:
-    """Return the sum of slopes times coefficients. A slope whose coefficient is None is not read."""
-    return reduce(operator.add, (a * slopes[number] for number, a in enumerate(coefficients) if a is not None))
