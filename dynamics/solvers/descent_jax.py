@@ -108,11 +108,14 @@ def _divided(problem: DescentProblem, members: State, parameters: Parameters) ->
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
-    """Return the observables of states (..., T, M) at T recorded steps; the eigenvalues at step 0 are exactly s0."""
+    """Return the observables of states (..., T, M) at T recorded steps.
+
+    The eigenvalues at step 0 are exactly s0 if encoder and target start from these.
+    """
     along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
     with np.errstate(over="ignore", invalid="ignore"):  # members that diverge would give warnings
         observed = observables(problem.model.structure, along_steps, states)
-    for values in (observed.s, observed.target):
+    for values in (observed.s, observed.target) if problem.starts_from_s0 else ():
         values[..., 0, :] = problem.s0  # exactly, because the square of a root has rounding errors
     return observed
 

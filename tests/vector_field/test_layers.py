@@ -84,6 +84,30 @@ def test_times_of_convergence_are_integrals_of_the_equation_of_littwin_et_al(dep
     np.testing.assert_allclose(found, expected, rtol=1e-8)  # errors of the flow grow with 1/w0
 
 
+RECONSTRUCTED = {
+    "flow": (lambda m, s0, method: dyn.solve(m, s0, [0.0, 2.0], method=method), ["scipy", "jax", "heyoka"]),
+    "descent map": (lambda m, s0, method: dyn.iterate(m, s0, 20, ETA, method=method), ["numpy", "jax"]),
+}
+
+
+@pytest.mark.parametrize("s0", [[0.2, 0.1, 0.4], [0.0, 0.1, 0.0]], ids=["above zero", "from zero"])
+@pytest.mark.parametrize("level", RECONSTRUCTED)
+def test_all_methods_agree_on_a_reconstruction_target(level, s0):
+    """Also where modes start from zero; the target has the eigenvalues c at all records, the first included."""
+    if level == "flow":
+        pytest.importorskip("heyoka")
+    run, methods = RECONSTRUCTED[level]
+    model = dyn.Model("euclidean", views=VIEWS, target=dyn.Reconstruction(), predictor=dyn.Learned(0.7))
+    first, *others = (run(model, s0, method) for method in methods)
+    for other in others:
+        for name in ("s", "target", "predictor"):
+            expected = getattr(first, name)
+            np.testing.assert_allclose(getattr(other, name), expected, rtol=1e-7, atol=1e-13)  # ten times rtol
+    for trajectory in (first, *others):
+        np.testing.assert_allclose(trajectory.target, np.broadcast_to(C, trajectory.s.shape), rtol=1e-14)
+    assert (first.s[-1] > 0.01).all()
+
+
 # --- the map per layer ----------------------------------------------------------------------------------------------
 
 LAYERS = np.array([[0.9, 0.5, 0.7], [0.4, 0.8, 0.6], [0.7, 0.7, -0.9]])  # unequal, one of them negative
