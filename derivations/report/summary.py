@@ -25,12 +25,17 @@ class Line:
 
 
 def derivation(
-    setting: SymbolicLoss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
+    setting: SymbolicLoss,
+    closure: str = "gaussian",
+    separate_target: bool = False,
+    learned: bool = False,
+    constant_target: bool = False,
 ) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics.
 
     closure: "gaussian" for exact expectations over the views, or "mean_field" for approximate expectations.
-    separate_target: True if the weights of the target branch are an exponential average of the weights of the encoder.
+    separate_target: True if the weights of the target branch are not those of the encoder. They are an exponential
+    average of the weights of the encoder, or constant if constant_target is True.
     learned: True if the predictor is learned. Raises ValueError if the loss does not allow one of these options.
     """
     loss = setting.in_eigenbasis()
@@ -53,7 +58,7 @@ def derivation(
     else:
         lines += _expectation("rate of the linear network", "r_m", rate)
     shown = rate if isinstance(rate, sp.Expr) else RATE
-    lines += _moving(setting, sp.factor_terms(shown), separate_target)
+    lines += _moving(sp.factor_terms(shown), separate_target, constant_target)
     if learned:
         lines += _learned(moments.white(rates.predictor_force(loss, closure)))
     else:
@@ -152,7 +157,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.Tilt
     return [*lines, Line(title, name, sp.Add(*parts))]
 
 
-def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list[Line]:
+def _moving(rate: sp.Expr, separate_target: bool, constant_target: bool) -> list[Line]:
     """Return the flow of the eigenvalues of the correlation.
 
     For a target branch with separate weights, return the flow of the singular values of encoder and target instead.
@@ -161,7 +166,8 @@ def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
     encoder = rates.flow(rates.encoder_step()).subs({rates.w: w, rates.rate: rate})
-    target = rates.average_velocity().subs({rates.average: v, rates.x: w})
+    constant = {n.decay: 1} if constant_target else {}
+    target = rates.average_velocity().subs({rates.average: v, rates.x: w, **constant})
     return [
         Line("encoder, s = w^2, and target", "dw_m/dt", encoder),
         Line("encoder, s = w^2, and target", "dv_m/dt", target),

@@ -65,7 +65,10 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure
         learned = structure.predictor == "learned"
-        lines = summary.derivation(model.derivation_of_rates, closure, structure.separate_target, learned)
+        from dynamics.model.components import Reconstruction
+
+        constant = isinstance(model.target, Reconstruction)
+        lines = summary.derivation(model.derivation_of_rates, closure, structure.separate_target, learned, constant)
     return summary.as_latex(lines) if latex else summary.as_text(lines)
 
 

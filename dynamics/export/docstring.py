@@ -95,14 +95,20 @@ def _notes(export: Export) -> list[str]:
 # --- a step of training ---------------------------------------------------------------------------------------------
 
 
+RECONSTRUCTED = "t1, t2 = x1, x2  # the targets are the views themselves"
+
+
 def _step_torch(export: Export) -> list[str]:
     lines = ["z1, z2 = encoder(x1), encoder(x2)  # two views"]
-    if export.model.structure.separate_target:
+    averaged = "decay" in export.values
+    if averaged:
         lines += ["with torch.no_grad():", "    t1, t2 = average(x1), average(x2)"]
+    elif export.model.structure.separate_target:
+        lines.append(RECONSTRUCTED)
     lines += ["correlation = tracked(correlation, z1)"] if export.tracked else []
     lines += [f"value = {_value(export, 'predictor({})', 'predictor.weight')}"]
     lines += ["optimizer.zero_grad()", "value.backward()", "optimizer.step()"]
-    if export.model.structure.separate_target:
+    if averaged:
         lines.append("with torch.no_grad():  # the target branch, an average of the encoder")
         lines.append("    for v, w in zip(average.parameters(), encoder.parameters()):")
         lines.append(f"        v.lerp_(w, 1 - {export.values['decay']!r})")
@@ -110,11 +116,14 @@ def _step_torch(export: Export) -> list[str]:
 
 
 def _step_jax(export: Export) -> list[str]:
-    learned, averaged = export.model.structure.predictor == "learned", export.model.structure.separate_target
+    learned, averaged = export.model.structure.predictor == "learned", "decay" in export.values
     lines = ["correlation = tracked(correlation, encode(weights, x1))"] if export.tracked else []
     lines.append("def objective(weights, W_P):" if learned else "def objective(weights):")
     lines.append("    z1, z2 = encode(weights, x1), encode(weights, x2)  # two views")
-    lines += ["    t1, t2 = encode(average, x1), encode(average, x2)"] if averaged else []
+    if averaged:
+        lines.append("    t1, t2 = encode(average, x1), encode(average, x2)")
+    elif export.model.structure.separate_target:
+        lines.append(f"    {RECONSTRUCTED}")
     lines.append(f"    return {_value(export, '{} @ W_P.T', 'W_P')}")
     if learned:
         lines.append("value, (slope, slope_P) = jax.value_and_grad(objective, (0, 1))(weights, W_P)")

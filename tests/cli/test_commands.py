@@ -271,6 +271,7 @@ DERIVED = {
     "cosine": ["--loss", "cosine"],
     "isotropic cosine": ["--loss", "cosine", "--isotropic"],
     "own target": ["--ema"],
+    "reconstruction": ["--reconstruction", "--no-predictor"],
     "learned": ["--learned"],
     "learned cosine with own target": ["--loss", "cosine", "--learned", "--ema"],
     "mean-field cosine": ["--loss", "cosine", "--closure", "mean_field"],
@@ -298,7 +299,13 @@ def test_equations_are_well_formed(case):
     rows = [row for row in text.splitlines()[1:-1] if not row.lstrip().startswith("%")]
     assert all(row.count("&") == 1 for row in rows)
     assert all(row.endswith("\\\\") for row in rows[:-1]) and not rows[-1].endswith("\\\\")
-    moving = r"\dot W" if "--correlated" in DERIVED[case] else r"\dot w_m" if "--ema" in DERIVED[case] else r"\dot s_m"
+    moving = (
+        r"\dot W"
+        if "--correlated" in DERIVED[case]
+        else r"\dot w_m"
+        if {"--ema", "--reconstruction"} & {*DERIVED[case]}
+        else r"\dot s_m"
+    )
     assert moving in text and "SG(" not in text and "^T" not in text.replace("^{T}", "")
 
 
@@ -312,6 +319,7 @@ def test_equations_are_well_formed(case):
         ("cosine", "    r_m = Integral(I_1, (x, 0, oo), (y, 0, oo))"),
         ("no predictor", "    s(t) = s0*exp(2*t*(-n1 - rho + 1))"),
         ("own target", "    dv_m/dt = (1 - decay)*(-v[m] + w[m])/eta"),
+        ("reconstruction", "    dv_m/dt = 0"),
         ("own target", "    r_m = (-n1*lam[m] + ratio[m])*lam[m]"),
         ("learned", "    f_m = (-n1*lam[m] + 1)*s[m]"),
         ("correlated inputs", "    E[f_p1 l^T] = -p1 + t2"),

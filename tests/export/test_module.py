@@ -491,3 +491,14 @@ def trained_in_torch(model, W0, steps, eta):
         optimizer.step()
         passed.append(encoder.weight.detach().clone())
     return np.linalg.svd(torch.stack(passed).double().numpy(), compute_uv=False)[:, ::-1] ** 2
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("predictor", [dyn.Learned(), dyn.NoPredictor()], ids=["learned", "none"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_step_of_a_reconstruction_compares_with_the_views(library, predictor, depth):
+    """Without an average of the encoder, which such a target does not have."""
+    model = dyn.Model("euclidean", target=dyn.Reconstruction(), predictor=predictor, depth=depth)
+    text = getattr(model, f"to_{library}")()
+    assert "t1, t2 = x1, x2" in text and "average" not in text
+    compile(text, library, "exec")
