@@ -23,6 +23,7 @@ COMPONENTS = {  # predictors and targets, by the names of their classes
     "NoPredictor": "no predictor",
     "Shared": "shared target",
     "EMA": "EMA target",
+    "Reconstruction": "reconstruction target",
 }
 
 

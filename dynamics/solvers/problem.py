@@ -345,21 +345,11 @@ def _check_batch(
             "this number",
             batch_size,
         )
-    if model.by_weights and model.structure.predictor == "learned":
-        requirement = (
-            "be left out for a learned predictor with correlated inputs, because fluctuations of such a predictor are "
-            "predicted for white inputs only"
+    if (unpredicted := without_fluctuations(model)) is not None:
+        what, predicted = unpredicted
+        errors.reject(
+            "batch_size", f"be left out for {what}, because fluctuations are predicted {predicted}", batch_size
         )
-        errors.reject("batch_size", requirement, batch_size)
-    if model.depth > 1 or isinstance(model.target, Reconstruction):
-        requirement = (
-            "be left out for a deep encoder and for the target Reconstruction(), because fluctuations are predicted "
-            "for encoders of one layer and targets that follow the encoder"
-        )
-        errors.reject("batch_size", requirement, batch_size)
-    if model.views is not None:
-        requirement = "be left out for a model with `views`, because fluctuations are predicted for white noise only"
-        errors.reject("batch_size", requirement, batch_size)
     batch_size = errors.count("batch_size", batch_size)
     if model.by_weights:
         N = len(model.inputs)
@@ -380,6 +370,20 @@ def _check_batch(
     at_once = SAMPLED_NUMBERS[model.structure.predictor == "learned"] * s0.size**2
     check_size("The samples for the prediction at this batch size", at_once, "Give fewer modes.")
     return batch_size, input_dimension
+
+
+def without_fluctuations(model: Model) -> tuple[str, str] | None:
+    """Return None if the fluctuations of networks of a model can be predicted, whatever the number of its variables.
+
+    Otherwise return two texts: the part of the model for which there is no prediction, and the parts for which there is
+    one.
+    """
+    if model.by_weights and model.structure.predictor == "learned":
+        return "a learned predictor with correlated inputs", "for white inputs only"
+    if model.depth > 1 or isinstance(model.target, Reconstruction):
+        what = "a deep encoder and for the target Reconstruction()"
+        return what, "for encoders of one layer and targets that follow the encoder"
+    return None if model.views is None else ("a model with `views`", "for white noise only")
 
 
 def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> str | None:

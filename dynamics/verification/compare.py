@@ -10,7 +10,7 @@ from dynamics.numerics.context import isolated
 from dynamics.presentation.text import counted
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
-from dynamics.solvers.problem import too_many_fluctuating
+from dynamics.solvers.problem import too_many_fluctuating, without_fluctuations
 from dynamics.verification.comparison import Comparison
 from dynamics.verification.theories import THEORIES, check_theory, common_times, compare_theories
 
@@ -125,9 +125,9 @@ def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory |
     The prediction contains the mean and the standard deviation of the eigenvalues over networks that have the same
     batch size and number of inputs. Returns None if there is no such prediction, for example for ReLU units.
     """
-    if network.settings["units"] != "linear" or network.weights is None or network.model.views is not None:
+    if network.settings["units"] != "linear" or network.weights is None or _of_update(network):
         return None
-    if _of_update(network):
+    if without_fluctuations(network.model) is not None:
         return None
     if too_many_fluctuating(network.model.structure, _start(network)) is not None:
         return None
@@ -221,7 +221,8 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
     """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
-        of_network = f"{network.model.views}" if network.model.views else _of_update(network) or too_many
+        of_model, _ = without_fluctuations(network.model) or ("", "")
+        of_network = of_model or _of_update(network) or too_many
         reason = of_network if predicted is None else predicted.status
         requirement = (
             f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the fluctuations of this "

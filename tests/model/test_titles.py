@@ -33,6 +33,10 @@ TITLES = {
         dyn.Model("euclidean", isotropic=True, target=dyn.EMA(0.99)),
         "euclidean loss, isotropic, EMA target (decay 0.99)",
     ),
+    "a reconstruction": (
+        dyn.Model("euclidean", target=dyn.Reconstruction(), depth=2),
+        "euclidean loss, reconstruction target, depth 2",
+    ),
     "inputs": (dyn.Model("euclidean", inputs=np.diag([1.0, 0.5])), "euclidean loss, 2 correlated inputs"),
     "views": (dyn.Model("euclidean", views=dyn.Views.modes([1.0, 2.0], 1.0, 2.0)), "euclidean loss, views of 2 modes"),
     "a gain": (dyn.Model("cosine", gain="lambda^0.5"), "cosine loss, gain λ^0.5"),

@@ -47,6 +47,25 @@ def test_layers_of_a_network_multiply_to_its_weights():
         dyn.train(dyn.Model("cosine", depth=2), W0, 2, 0.1, layers0=2 * layers)
 
 
+@pytest.mark.parametrize("kind", ["depth", "reconstruction", "learned by weights"])
+def test_networks_whose_fluctuations_are_not_predicted_are_compared_by_their_seeds(kind):
+    W0 = U * np.array([0.5, 0.6, 0.7])
+    options = {
+        "depth": {"depth": 2},
+        "reconstruction": {"target": dyn.Reconstruction(), "predictor": dyn.Learned()},
+        "learned by weights": {"predictor": dyn.Learned(), "inputs": np.diag([1.0, 0.5, 0.2])},
+    }
+    model = dyn.Model("euclidean", noise=(0.1, 0.2), **options[kind])
+    start = W0 if kind == "learned by weights" else [0.25, 0.36, 0.49]
+    theory = dyn.iterate(model, start, 10, ETA)
+    network = dyn.train(model, W0, 10, ETA, batch_size=5000, seed=[0, 1, 2, 3])
+    comparison = dyn.compare(theory, network)
+    assert comparison.source == "from 4 seeds" and comparison.max_relative() < 0.01
+    alone = dyn.train(model, W0, 10, ETA, batch_size=5000)
+    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with at least 3 seeds"):
+        dyn.compare(theory, alone).sampling_error  # noqa: B018  # estimated when it is read
+
+
 REFUSED = {
     "relu": (
         lambda: dyn.train(dyn.Model("cosine", depth=2), np.eye(2), 1, 0.1, units="relu"),
